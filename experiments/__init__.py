@@ -1,0 +1,1 @@
+"""The experiments: one command each, `python -m experiments.<name> --help`."""

@@ -1,0 +1,1 @@
+"""jaxrnn: recurrent networks in JAX and Flax, built around compiled scan loops."""

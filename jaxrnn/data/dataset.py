@@ -1,0 +1,21 @@
+"""What every loader returns."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Dataset(NamedTuple):
+    """A labelled data set, split as it is published.
+
+    ``name`` says what was really read (``mnist`` only for the real files), ``source`` in words where it came from.
+    ``x_train`` and ``x_test`` hold one example a row, as stored (bytes stay bytes); ``y_*`` are integer labels below ``classes``.
+    """
+
+    name: str
+    source: str
+    x_train: np.ndarray
+    y_train: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+    classes: int
