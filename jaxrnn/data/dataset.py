@@ -9,7 +9,8 @@ class Dataset(NamedTuple):
     """A labelled data set, split as it is published.
 
     ``name`` says what was really read (``mnist`` only for the real files), ``source`` in words where it came from.
-    ``x_train`` and ``x_test`` hold one example a row, as stored (bytes stay bytes); ``y_*`` are integer labels below ``classes``.
+    ``x_train`` and ``x_test`` hold one example a row, as stored (bytes stay bytes); ``y_*`` are integer labels below
+    ``classes``.
     """
 
     name: str

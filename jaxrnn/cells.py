@@ -1,0 +1,232 @@
+"""One step of each recurrence, and the registry of them all.
+
+A cell is called as ``cell(carry, x) -> (carry, y)`` on one time step of any number of rows at once: ``x`` is
+``(*b, d)``, ``y`` is ``(*b, h)``, and every leaf of the carry leads with the batch dimensions ``*b``. The scan over
+time is `jaxrnn.scan.unroll`.
+
+Letters, as in the papers but with rows for vectors: ``x_t`` input, ``h_t`` hidden state, ``c_t`` cell state, ``s`` the
+logistic sigmoid, ``*`` the elementwise product. Fused weights hold their gates side by side in PyTorch's order.
+
+To add a cell, write its class below and its line in `CELLS`: contract tests, parameter table, benchmark and every
+``--cell`` option read the registry.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.nn.initializers import glorot_uniform, orthogonal
+
+from jaxrnn.typing import Array, ArrayLike, Bias, Carry, Float, Init
+
+
+class Cell(nnx.Module):
+    """The contract of a cell: one step, the carry that a sequence starts from, and the output that a carry stands for.
+
+    The attributes ``in_features`` (d) and ``features`` (h) are plain integers; every array attribute is an `nnx.Param`
+    of floats, so that a cell is a pytree that any JAX transform takes. A cell of one's own need not inherit from this
+    class, as long as it keeps the contract.
+    """
+
+    in_features: int
+    features: int
+
+    activation: ClassVar[str] = ""
+    """The nonlinearities of a step, in words, for the model summary."""
+
+    random: ClassVar[bool] = False
+    """Whether a step draws random numbers: `unroll` then calls ``cell(carry, x, key=...)`` where it is given a key."""
+
+    def __call__(self, carry: Carry, x: Float[Array, "*b d"]) -> tuple[Carry, Float[Array, "*b h"]]:
+        """One step: the carry before and the input, to the carry after and the output."""
+        raise TypeError(f"{type(self).__name__} is a cell without a step: define __call__(carry, x)")
+
+    def initial_carry(self, batch_shape: tuple[int, ...]) -> Carry:
+        """The carry that a row starts from: zeros, or the learned one, for each of ``batch_shape`` rows."""
+        raise TypeError(f"{type(self).__name__} is a cell without a start: define initial_carry(batch_shape)")
+
+    def output(self, carry: Carry) -> Float[Array, "*b h"]:
+        """The output ``y_t`` that belongs to the carry after step t: what a classifier reads at the end of a row."""
+        return carry
+
+
+def _weights(gates: int, d: int, h: int, bias: Bias, init: Init, rngs: nnx.Rngs) -> tuple:
+    """``W_x (d, gates*h)``, ``W_h (h, gates*h)``, ``b_x`` and ``b_h (gates*h,)``, absent biases as None."""
+    if bias not in ("torch", "single", "none"):
+        raise ValueError(f"bias must be 'torch', 'single' or 'none', not {bias!r}")
+    if init == "pytorch":
+        bound = h**-0.5
+        draw = partial(jax.random.uniform, minval=-bound, maxval=bound)
+        w_x, w_h = draw(rngs.params(), (d, gates * h)), draw(rngs.params(), (h, gates * h))
+        b_x, b_h = draw(rngs.params(), (gates * h,)), draw(rngs.params(), (gates * h,))
+    elif init == "default":
+        w_x = jnp.concatenate([glorot_uniform()(rngs.params(), (d, h)) for _ in range(gates)], axis=1)
+        w_h = jnp.concatenate([orthogonal()(rngs.params(), (h, h)) for _ in range(gates)], axis=1)
+        b_x = b_h = jnp.zeros(gates * h)
+    else:
+        raise ValueError(f"init must be 'default' or 'pytorch', not {init!r}")
+    return (
+        nnx.Param(w_x),
+        nnx.Param(w_h),
+        None if bias == "none" else nnx.Param(b_x),
+        nnx.Param(b_h) if bias == "torch" else None,
+    )
+
+
+def _affine(x: Float[Array, "*b d"], w: nnx.Param, b: nnx.Param | None) -> Float[Array, "*b h"]:
+    return x @ w[...] if b is None else x @ w[...] + b[...]
+
+
+def _learned(features: int, learn_carry: bool) -> nnx.Param | None:
+    return nnx.Param(jnp.zeros(features)) if learn_carry else None
+
+
+def _start(learned: nnx.Param | None, batch_shape: tuple[int, ...], like: nnx.Param) -> Float[Array, "*b h"]:
+    shape = (*batch_shape, like.shape[0])
+    return jnp.zeros(shape, like.dtype) if learned is None else jnp.broadcast_to(learned[...], shape)
+
+
+class ElmanCell(Cell):
+    """The basic recurrent cell (Elman 1990), with tanh or ReLU.
+
+        h_t = tanh(x_t W_x + b_x + h_{t-1} W_h + b_h),    y_t = h_t
+
+    Parameters: ``w_x (d, h)``, ``w_h (h, h)``, ``b_x (h,)``, ``b_h (h,)`` (None unless ``bias="torch"``), and with
+    ``learn_carry`` the initial state ``h_0 (h,)``. Carry: ``h_t``. PyTorch's `nn.RNN` in one step.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        features: int,
+        *,
+        activation: str = "tanh",
+        bias: Bias = "torch",
+        init: Init = "default",
+        learn_carry: bool = False,
+        rngs: nnx.Rngs,
+    ):
+        if activation not in ("tanh", "relu"):
+            raise ValueError(f"activation must be 'tanh' or 'relu', not {activation!r}")
+        self.in_features, self.features = in_features, features
+        self.activation = activation  # type: ignore[misc]
+        self.w_x, self.w_h, self.b_x, self.b_h = _weights(1, in_features, features, bias, init, rngs)
+        self.h_0 = _learned(features, learn_carry)
+
+    def __call__(self, carry, x):
+        nonlinearity = jnp.tanh if self.activation == "tanh" else jax.nn.relu
+        h = nonlinearity(_affine(x, self.w_x, self.b_x) + _affine(carry, self.w_h, self.b_h))
+        return h, h
+
+    def initial_carry(self, batch_shape):
+        return _start(self.h_0, batch_shape, self.w_h)
+
+
+class GRUCell(Cell):
+    """The gated recurrent unit (Cho et al. 2014), in PyTorch's form: the reset gate acts after the product.
+
+        r_t = s(x_t W_xr + b_xr + h_{t-1} W_hr + b_hr)                 reset gate
+        z_t = s(x_t W_xz + b_xz + h_{t-1} W_hz + b_hz)                 update gate
+        n_t = tanh(x_t W_xn + b_xn + r_t * (h_{t-1} W_hn + b_hn))      candidate
+        h_t = (1 - z_t) * n_t + z_t * h_{t-1},    y_t = h_t
+
+    Parameters: ``w_x (d, 3h)``, ``w_h (h, 3h)``, ``b_x (3h,)``, ``b_h (3h,)`` (None unless ``bias="torch"``), gates in
+    the order r, z, n, and with ``learn_carry`` the initial state ``h_0 (h,)``. Carry: ``h_t``.
+    """
+
+    activation = "sigmoid gates, tanh"
+
+    def __init__(
+        self,
+        in_features: int,
+        features: int,
+        *,
+        bias: Bias = "torch",
+        init: Init = "default",
+        learn_carry: bool = False,
+        rngs: nnx.Rngs,
+    ):
+        self.in_features, self.features = in_features, features
+        self.w_x, self.w_h, self.b_x, self.b_h = _weights(3, in_features, features, bias, init, rngs)
+        self.h_0 = _learned(features, learn_carry)
+
+    def __call__(self, carry, x):
+        x_r, x_z, x_n = jnp.split(_affine(x, self.w_x, self.b_x), 3, axis=-1)
+        h_r, h_z, h_n = jnp.split(_affine(carry, self.w_h, self.b_h), 3, axis=-1)
+        r, z = jax.nn.sigmoid(x_r + h_r), jax.nn.sigmoid(x_z + h_z)
+        n = jnp.tanh(x_n + r * h_n)
+        h = (1 - z) * n + z * carry
+        return h, h
+
+    def initial_carry(self, batch_shape):
+        return _start(self.h_0, batch_shape, self.w_h)
+
+
+class LSTMCell(Cell):
+    """Long short-term memory with a forget gate (Hochreiter and Schmidhuber 1997; Gers et al. 2000).
+
+        i_t = s(x_t W_xi + b_xi + h_{t-1} W_hi + b_hi)       input gate
+        f_t = s(x_t W_xf + b_xf + h_{t-1} W_hf + b_hf)       forget gate
+        g_t = tanh(x_t W_xg + b_xg + h_{t-1} W_hg + b_hg)    input modulation
+        o_t = s(x_t W_xo + b_xo + h_{t-1} W_ho + b_ho)       output gate
+        c_t = g_t * i_t + c_{t-1} * f_t
+        h_t = tanh(c_t) * o_t,    y_t = h_t
+
+    Parameters: ``w_x (d, 4h)``, ``w_h (h, 4h)``, ``b_x (4h,)``, ``b_h (4h,)`` (None unless ``bias="torch"``), gates in
+    the order i, f, g, o, and with ``learn_carry`` the initial states ``h_0 (h,)`` and ``c_0 (h,)``. Carry:
+    ``(h_t, c_t)``.
+
+    ``forget_bias`` is the forget gate's whole initial bias (all of it in ``b_x``, ``b_h`` zero there). Not given, it is
+    1 for ``init="default"`` (Jozefowicz et al. 2015), and PyTorch's random one for ``init="pytorch"``.
+    """
+
+    activation = "sigmoid gates, tanh"
+
+    def __init__(
+        self,
+        in_features: int,
+        features: int,
+        *,
+        bias: Bias = "torch",
+        init: Init = "default",
+        forget_bias: ArrayLike | None = None,
+        learn_carry: bool = False,
+        rngs: nnx.Rngs,
+    ):
+        self.in_features, self.features = in_features, features
+        w_x, w_h, b_x, b_h = _weights(4, in_features, features, bias, init, rngs)
+        if forget_bias is not None and b_x is None:
+            raise ValueError("forget_bias needs a bias: bias must be 'torch' or 'single', not 'none'")
+        if forget_bias is None and init == "default":
+            forget_bias = 1.0
+        if forget_bias is not None and b_x is not None:
+            forget = slice(features, 2 * features)
+            b_x = nnx.Param(b_x[...].at[forget].set(forget_bias))
+            b_h = None if b_h is None else nnx.Param(b_h[...].at[forget].set(0.0))
+        self.w_x, self.w_h, self.b_x, self.b_h = w_x, w_h, b_x, b_h
+        self.h_0, self.c_0 = _learned(features, learn_carry), _learned(features, learn_carry)
+
+    def __call__(self, carry, x):
+        h, c = carry
+        i, f, g, o = jnp.split(_affine(x, self.w_x, self.b_x) + _affine(h, self.w_h, self.b_h), 4, axis=-1)
+        c = jnp.tanh(g) * jax.nn.sigmoid(i) + c * jax.nn.sigmoid(f)
+        h = jnp.tanh(c) * jax.nn.sigmoid(o)
+        return (h, c), h
+
+    def initial_carry(self, batch_shape):
+        return _start(self.h_0, batch_shape, self.w_h), _start(self.c_0, batch_shape, self.w_h)
+
+    def output(self, carry):
+        return carry[0]
+
+
+CELLS: dict[str, Callable[..., Cell]] = {
+    "elman": ElmanCell,
+    "elman_relu": partial(ElmanCell, activation="relu"),
+    "gru": GRUCell,
+    "lstm": LSTMCell,
+}
+"""Every public cell by the name it has on the command line: ``CELLS[name](in_features, features, rngs=rngs)``."""

@@ -1,0 +1,126 @@
+"""The scan over time: one cell, unrolled over whole sequences, with masks and resets."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrnn.cells import Cell
+from jaxrnn.typing import Array, ArrayLike, Bool, Carry, Int, Key, Shaped
+
+
+def lengths_to_mask(lengths: Int[ArrayLike, "*b"], time: int) -> Bool[Array, "*b t"]:
+    """The mask of rows padded at the end: true for the first ``lengths[...]`` of ``time`` steps."""
+    return jnp.arange(time) < jnp.asarray(lengths)[..., None]
+
+
+def unroll(
+    cell: Cell,
+    xs: Any,
+    *,
+    carry: Carry | None = None,
+    lengths: Int[ArrayLike, "*b"] | None = None,
+    mask: Bool[ArrayLike, "*b t"] | None = None,
+    reset: Bool[ArrayLike, "*b t"] | None = None,
+    key: Key[Array, ""] | None = None,
+    reverse: bool = False,
+    factor: int = 1,
+) -> tuple[Carry, Shaped[Array, "*b t h"]]:
+    """The cell applied to every time step in turn: the carry after the last step, and the outputs of all of them.
+
+    Args:
+        cell: called as ``cell(carry, x) -> (carry, y)``, once a step; see `jaxrnn.cells.Cell`.
+        xs: ``(*b, t, d)``, or a pytree of such arrays (inputs with timestamps, say) that share ``*b`` and ``t``.
+        carry: where to start, leaves ``(*b, ...)``; without it, the cell's initial carry.
+        lengths: ``(*b,)`` the number of real steps of each row, the padding at the end.
+        mask: ``(*b, t)`` true where a step is real; padding on any side, or in the middle.
+        reset: ``(*b, t)`` true where, before step t in scan order, a row's carry becomes the cell's initial one (the
+            learned one where it is learned). On a masked step nothing happens, so nothing is reset either.
+        key: for cells that draw random numbers: each step gets its own key. Others pay it no heed.
+        reverse: scan from the last step to the first; ``ys[..., t, :]`` still belongs to ``xs[..., t, :]``.
+        factor: how many steps to lay out in one turn of the compiled loop; changes no number beyond rounding.
+
+    A masked step holds the carry and outputs zero, a row of length 0 returns its initial carry, and NaN or infinity in
+    padding reaches neither values nor gradients: padded equals unpadded, in value and gradient.
+
+    Raises:
+        ValueError: shapes that do not fit together, both ``lengths`` and ``mask``, a length beyond the time axis, or a
+            carry whose leaves do not lead with the batch dimensions.
+    """
+    batch_shape, time = _batch_and_time(xs)
+    if lengths is not None:
+        if mask is not None:
+            raise ValueError("give lengths or mask, not both")
+        mask = lengths_to_mask(_checked_lengths(lengths, batch_shape, time), time)
+    for name, flags in (("mask", mask), ("reset", reset)):
+        if flags is not None and (np.shape(flags) != (*batch_shape, time) or jnp.result_type(flags) != jnp.bool_):
+            raise ValueError(
+                f"{name} must be booleans of shape {(*batch_shape, time)}, one for each step of xs, "
+                f"not {jnp.result_type(flags)} of shape {np.shape(flags)}"
+            )
+    start = cell.initial_carry(batch_shape) if carry is None or reset is not None else None
+    carry = start if carry is None else carry
+    _check_carry(carry, batch_shape)
+    keys = jax.random.split(key, time) if key is not None and getattr(cell, "random", False) else None
+
+    # a closure made anew for each call: scan remembers a body by identity, and a module passed as the body would be
+    # remembered with the weights it had then
+    def step(carry, inputs):
+        x, keep, again, step_key = inputs
+        if again is not None:
+            carry = _where(again if keep is None else again & keep, start, carry)
+        if keep is not None:
+            x = _where(keep, x, 0)  # before the cell: what is in the padding must not enter, or its gradient is NaN
+        new, y = cell(carry, x) if step_key is None else cell(carry, x, key=step_key)  # type: ignore[call-arg]
+        if keep is not None:
+            new, y = _where(keep, new, carry), _where(keep, y, 0)
+        return new, y
+
+    time_major = jax.tree.map(lambda a: jnp.moveaxis(a, len(batch_shape), 0), (xs, mask, reset))
+    carry, ys = jax.lax.scan(step, carry, (*time_major, keys), length=time, reverse=reverse, unroll=factor)
+    return carry, jax.tree.map(lambda y: jnp.moveaxis(y, 0, len(batch_shape)), ys)
+
+
+def _where(flags: Bool[Array, "*b"], tree: Any, other: Any) -> Any:
+    """``tree`` in the rows whose flag is true, ``other`` (a like tree, or one number) elsewhere."""
+
+    def pick(leaf, alternative):
+        return jnp.where(flags.reshape(flags.shape + (1,) * (leaf.ndim - flags.ndim)), leaf, alternative)
+
+    if isinstance(other, int):
+        return jax.tree.map(lambda leaf: pick(leaf, other), tree)
+    return jax.tree.map(pick, tree, other)
+
+
+def _batch_and_time(xs: Any) -> tuple[tuple[int, ...], int]:
+    shapes = [np.shape(leaf) for leaf in jax.tree.leaves(xs)]
+    if not shapes or any(len(shape) < 2 for shape in shapes):
+        raise ValueError(f"xs must be (*batch, time, features), or a pytree of such arrays, not shapes {shapes}")
+    if len({shape[:-1] for shape in shapes}) > 1:
+        raise ValueError(f"all arrays of xs must share their batch and time axes, not shapes {shapes}")
+    return shapes[0][:-2], shapes[0][-2]
+
+
+def _checked_lengths(lengths: ArrayLike, batch_shape: tuple[int, ...], time: int) -> ArrayLike:
+    if np.shape(lengths) != batch_shape or not jnp.issubdtype(jnp.result_type(lengths), jnp.integer):
+        raise ValueError(
+            f"lengths must be integers of shape {batch_shape}, one for each row of xs, "
+            f"not {jnp.result_type(lengths)} of shape {np.shape(lengths)}"
+        )
+    if not isinstance(lengths, jax.core.Tracer):
+        values = np.asarray(lengths)
+        if values.size and (values.min() < 0 or values.max() > time):
+            raise ValueError(
+                f"lengths must lie between 0 and the {time} steps of xs, not between {values.min()} and {values.max()}"
+            )
+    return lengths
+
+
+def _check_carry(carry: Carry, batch_shape: tuple[int, ...]) -> None:
+    for path, leaf in jax.tree_util.tree_leaves_with_path(carry):
+        if np.shape(leaf)[: len(batch_shape)] != batch_shape:
+            raise ValueError(
+                f"every leaf of the carry must lead with the batch dimensions {batch_shape} of xs, "
+                f"but carry{jax.tree_util.keystr(path)} has shape {np.shape(leaf)}"
+            )
