@@ -1,1 +1,16 @@
-"""jaxrnn: recurrent networks in JAX and Flax, built around compiled scan loops."""
+"""jaxrnn: recurrent networks in JAX and Flax, built around compiled scan loops.
+
+The library in one look: a cell (`jaxrnn.cells`) is one step of a recurrence; `unroll` scans it over time under masks and
+resets; layers stack it; a `Classifier` puts a head on top; `jaxrnn.train.fit` trains one run or many as one program.
+"""
+
+from jaxrnn.cells import CELLS, Cell, ElmanCell, GRUCell, LSTMCell
+from jaxrnn.interop import from_torch, to_torch_state_dict
+from jaxrnn.layers import Bidirectional, Recurrent, Stack, stack
+from jaxrnn.models import Classifier, summary
+from jaxrnn.scan import unroll
+
+__all__ = [
+    "CELLS", "Bidirectional", "Cell", "Classifier", "ElmanCell", "GRUCell", "LSTMCell", "Recurrent", "Stack",
+    "from_torch", "stack", "summary", "to_torch_state_dict", "unroll",
+]  # fmt: skip

@@ -1,0 +1,284 @@
+"""The run folder: what an experiment leaves behind, every file of it written whole or not at all.
+
+A file is written beside its place under a temporary name, flushed to the disk and renamed, so a reader sees the
+earlier file or the new one and never half of one, whenever the program is killed.
+"""
+
+import csv
+import io
+import json
+import math
+import os
+import platform
+import statistics
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
+
+import jax
+import numpy as np
+
+from jaxrnn.errors import DataError, SettingsError, UserError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "jaxrnn")
+
+
+class DatasetFacts(TypedDict):
+    """What a result was measured on: the data set really used, where it came from, and its numbers of examples."""
+
+    name: str
+    source: str
+    train: int
+    test: int
+
+
+class Reference(TypedDict):
+    """A number from elsewhere that one of the metrics stands beside."""
+
+    what: str
+    metric: str
+    value: float
+    note: NotRequired[str]
+
+
+class Metric(TypedDict):
+    """A metric of one or several runs, ready for JSON; ``None`` stands for what is not finite."""
+
+    mean: float | None
+    std: float | None
+    runs: list[float | None]
+
+
+@contextmanager
+def writing(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turns the operating system's refusals (a full disk, no permission, ...) into one line about ``path``.
+
+    Raises UserError in place of any OSError from the body.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path}: {error.strerror or error}; mend that or choose another folder "
+            "(what was written there before is intact)"
+        ) from error
+
+
+def sync(path: Path) -> None:
+    """Flushes a file, or a folder's list of names, to the disk. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def open_folder(path: str | os.PathLike[str]) -> Path:
+    """Makes the folder where there is none, tries at once whether it can be written to, and returns its absolute path.
+
+    Raises SettingsError where it cannot: hours of training must not end with nowhere to put the result.
+    """
+    folder = _absolute(path)
+    probe = folder / ".writable.tmp"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # trying is the only answer that holds: permission bits say nothing to root, nor of a disk mounted read-only
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise SettingsError(
+            f"cannot write into the folder {folder}: {error.strerror or error}; choose another folder"
+        ) from error
+    return folder
+
+
+def set_aside(path: str | os.PathLike[str]) -> Path | None:
+    """Renames the folder of an earlier run to the first free ``<name>.1``, ``<name>.2``, ... beside it.
+
+    An earlier run is a folder with ``config.json``, ``result.json`` or ``checkpoint/``; anything else stays as it is.
+    Returns the new path, or None where there was nothing to set aside; after a renaming there is nothing at ``path``
+    until ``open_folder`` makes it anew. Raises SettingsError where the program was started inside that folder (it
+    would take the working directory along) and UserError where it cannot be renamed.
+    """
+    folder = _absolute(path)
+    if not any(os.path.exists(folder / name) for name in ("config.json", "result.json", "checkpoint")):
+        return None
+    if Path.cwd().is_relative_to(folder.resolve()):
+        raise SettingsError(
+            f"{folder} holds an earlier run and is the folder you are in, so it cannot be set aside; "
+            "start from elsewhere or choose another folder"
+        )
+    number = 1
+    while os.path.lexists(aside := folder.with_name(f"{folder.name}.{number}")):
+        number += 1
+    with writing(aside):
+        folder.rename(aside)
+        sync(folder.parent)
+    return aside
+
+
+def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
+    """Writes ``data`` to ``path``, whole or not at all.
+
+    Raises UserError where the disk is full or the folder cannot be written to; what was at ``path`` before is then
+    still there.
+    """
+    path = Path(path)
+    # one fixed name: what a killed write leaves behind is overwritten by the next one instead of piling up
+    beside = path.with_name(f".{path.name}.tmp")
+    with writing(path):
+        try:
+            with open(beside, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(beside, path)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
+        sync(path.parent)
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Writes ``value`` as strict JSON, whole or not at all.
+
+    Numpy and JAX scalars and arrays become numbers and nested lists, paths become strings, and a float that is not
+    finite becomes null, since JSON has no such number. Raises UserError as ``write_bytes`` does and TypeError for
+    what is not data.
+    """
+    text = json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False)
+    write_bytes(path, f"{text}\n".encode())
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """Reads a JSON file. Raises DataError where it is missing, unreadable or broken."""
+    try:
+        return json.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}; is this the folder of a run?") from error
+    except ValueError as error:  # broken JSON and broken UTF-8 alike
+        raise DataError(f"{path} is not the JSON that was written there: {error}; restore it or run again") from error
+
+
+def write_csv(path: str | os.PathLike[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Writes rows as CSV under a header with the first row's keys, whole or not at all.
+
+    A float is written with the shortest digits that read back as the same float (``nan`` and ``inf`` as they are); a
+    key that a row lacks, and None, leave the field empty. Raises UserError as ``write_bytes`` does, and ValueError
+    for a key that the header lacks.
+    """
+    text = io.StringIO()
+    if rows:
+        table = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+        table.writeheader()
+        table.writerows({key: _python(value) for key, value in row.items()} for row in rows)
+    write_bytes(path, text.getvalue().encode())
+
+
+def save_figure(figure: "Figure", path: str | os.PathLike[str]) -> None:
+    """Writes a matplotlib figure as PNG at 150 dots an inch, whole or not at all. Raises UserError as ``write_bytes``
+    does.
+    """
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=150)
+    write_bytes(path, image.getvalue())
+
+
+def metric(values: Any) -> Metric:
+    """Mean and standard deviation over runs, and the runs themselves.
+
+    ``values`` holds one number a run, shape ``(runs,)``, or one number alone. The standard deviation is the sample's
+    (divided by the number of runs less one), 0 for one run. A run whose number is not finite stays in ``runs`` as
+    None and is left out of both; with no finite run both are None.
+    """
+    array = np.atleast_1d(np.asarray(values, np.float64))
+    if array.ndim != 1 or array.size == 0:
+        raise ValueError(f"a metric has one number a run, not the shape {array.shape}")
+    runs = [value if math.isfinite(value) else None for value in array.tolist()]
+    finite = [value for value in runs if value is not None]
+    # statistics rounds once, at the end: equal runs have exactly their own value as mean, and a deviation of exactly 0
+    return {
+        "mean": statistics.fmean(finite) if finite else None,
+        "std": None if not finite else statistics.stdev(finite) if len(finite) > 1 else 0.0,
+        "runs": runs,
+    }
+
+
+def describe_devices(devices: Sequence[jax.Device]) -> str:
+    """The devices that a run used, in words: ``2 x cpu``."""
+    return ", ".join(f"{count} x {kind}" for kind, count in Counter(device.device_kind for device in devices).items())
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python and of the packages that the numbers depend on."""
+    return {"python": platform.python_version()} | {name: metadata.version(name) for name in PACKAGES}
+
+
+def write_result(
+    folder: str | os.PathLike[str],
+    *,
+    experiment: str,
+    command: str,
+    finished: bool,
+    dataset: DatasetFacts,
+    config: Mapping[str, Any],
+    parameters: int,
+    metrics: Mapping[str, Any],
+    reference: Sequence[Reference] = (),
+    answers: Mapping[str, str],
+    seconds: Mapping[str, float],
+    devices: Sequence[jax.Device],
+) -> dict[str, Any]:
+    """Writes ``result.json`` into the run folder and returns what it says, as reading it gives it back.
+
+    ``metrics`` maps each name to its numbers, one a run, as ``metric`` takes them; ``seconds`` has ``total``,
+    ``compile`` and ``train``. Raises UserError as ``write_bytes`` does.
+    """
+    result = _plain(
+        {
+            "experiment": experiment,
+            "command": command,
+            "finished": finished,
+            "dataset": dataset,
+            "config": config,
+            "parameters": parameters,
+            "metrics": {name: metric(values) for name, values in metrics.items()},
+            "reference": reference,
+            "answers": answers,
+            "seconds": seconds,
+            "device": describe_devices(devices),
+            "versions": versions(),
+        }
+    )
+    write_json(Path(folder) / "result.json", result)
+    return result
+
+
+def _absolute(path: str | os.PathLike[str]) -> Path:
+    """Absolute and free of ``..``, so that every folder has a name; links stay links, to be renamed themselves."""
+    return Path(os.path.abspath(path))
+
+
+def _python(value: Any) -> Any:
+    """Numpy and JAX numbers and arrays as Python's own; everything else as it is."""
+    return np.asarray(value).tolist() if isinstance(value, np.generic | np.ndarray | jax.Array) else value
+
+
+def _plain(value: Any) -> Any:
+    """``value`` in the types that strict JSON has."""
+    value = _python(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value

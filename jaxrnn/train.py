@@ -1,0 +1,484 @@
+"""Training: the pure step and segment, evaluation, and `fit`, the loop around them, for one run or many.
+
+A run is one pytree, advanced by a pure function of its key. Many runs are the same pytree with a leading run axis; they
+train as one compiled program, spread over the devices: the runs first, each batch over the devices that are left.
+What is compiled, once, is a segment: a loop over some number of training steps. Between segments, every two seconds or
+so, the host draws the progress bar, saves, and looks whether it should stop.
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from jaxrnn.typing import Array, Bool, Float, Int, Key
+
+SEGMENT_SECONDS = 2.0
+"""How much work a segment holds: what passes between two looks at the signals."""
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Hparams:
+    """The floats of a run, traced: they can differ from run to run without another compilation."""
+
+    learning_rate: Any = 1e-3
+    clip_norm: Any = math.inf
+    """Gradients with a larger global norm are scaled down to it."""
+    dropout: Any = 0.0
+    """Between layers."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is trained, and how: everything about a run that is fixed when it is compiled.
+
+    ``make_model(rngs, hparams)`` draws a model. ``objective(model, x, y, hparams, key)`` gives a dict of per-example
+    arrays ``(b,)``: ``"loss"`` is minimised in the mean, the others are reported; ``key`` is None in evaluation.
+    ``optimiser(hparams)`` makes the optimiser; gradients are clipped to ``hparams.clip_norm`` before it.
+    """
+
+    make_model: Callable[[nnx.Rngs, Hparams], Any]
+    objective: Callable[..., dict[str, Float[Array, "b"]]]
+    optimiser: Callable[[Hparams], optax.GradientTransformation]
+    batch: int = 128
+
+
+class Best(NamedTuple):
+    """The model of a run at the epoch where the watched metric was lowest."""
+
+    model: Any
+    value: Float[Array, ""]
+    epoch: Int[Array, ""]
+
+
+class Run(NamedTuple):
+    """All there is to a run. With many runs, every leaf has a leading run axis."""
+
+    model: Any
+    opt_state: Any
+    key: Key[Array, ""]
+    step: Int[Array, ""]
+    """Training steps taken."""
+    totals: dict[str, Float[Array, ""]]
+    """Sums over the current epoch: of each metric over the examples, and of the norms over the steps."""
+    failed_at: Int[Array, ""]
+    """The step at which loss or gradient was not finite, counted from 0; -1 while all is well. The run stands still
+    from there, with the weights from before that step."""
+    stopped: Bool[Array, ""]
+    """Whether early stopping has ended the run."""
+    best: Best | None
+
+
+def cross_entropy(
+    model: Any, x: Any, y: Int[Array, "b"], hparams: Hparams, key: Key[Array, ""] | None
+) -> dict[str, Float[Array, "b"]]:
+    """Classification: ``loss``, the cross-entropy in nats; ``accuracy`` and ``error``, 1 or 0, of the largest logit."""
+    logits = model(x, key=key, dropout=hparams.dropout)
+    loss = optax.softmax_cross_entropy_with_integer_labels(logits, y)
+    right = (jnp.argmax(logits, -1) == y).astype(loss.dtype)
+    return {"loss": loss, "accuracy": right, "error": 1 - right}
+
+
+def start(
+    task: Task, key: Key[Array, ""], hparams: Hparams, example: tuple[Any, Any], *, keep_best: bool = False
+) -> Run:
+    """A run before its first step: a function of its key (and hyperparameters) alone.
+
+    ``example`` is a batch ``(x, y)`` of any size, looked at for its shapes only.
+
+    Raises:
+        ValueError: a model whose leaves are not all arrays of floats (training would lose the others silently).
+    """
+    model = task.make_model(nnx.Rngs(jax.random.fold_in(key, 0)), hparams)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(model):
+        if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
+            name = jax.tree_util.keystr(path)
+            raise ValueError(f"a model's leaves must be arrays of floats, but {name} is {jnp.result_type(leaf)}")
+    metrics = jax.eval_shape(task.objective, model, *example, hparams, None)
+    zero = jnp.zeros(())
+    return Run(
+        model=model,
+        opt_state=_transformation(task, hparams).init(model),
+        key=key,
+        step=jnp.zeros((), jnp.int32),
+        totals={name: zero for name in (*metrics, "examples", "steps", "gradient_norm", "update_norm")},
+        failed_at=jnp.full((), -1, jnp.int32),
+        stopped=jnp.zeros((), bool),
+        best=Best(model, jnp.full((), jnp.inf), jnp.full((), -1, jnp.int32)) if keep_best else None,
+    )
+
+
+def _transformation(task: Task, hparams: Hparams) -> optax.GradientTransformation:
+    return optax.chain(optax.clip_by_global_norm(hparams.clip_norm), task.optimiser(hparams))
+
+
+def segment(
+    task: Task,
+    run: Run,
+    hparams: Hparams,
+    data: tuple[Any, Any],
+    epoch: Int[Array, ""],
+    first: Int[Array, ""],
+    count: Int[Array, ""],
+    *,
+    part: Int[Array, ""] | int = 0,
+    parts: int = 1,
+    axis: str | None = None,
+) -> Run:
+    """``count`` training steps of one epoch, from its step ``first`` on; pure, so it jits, vmaps and shards.
+
+    The order of the data is a permutation drawn from the run's key and the epoch; the epoch's last batch may be short.
+    Each of ``parts`` devices takes its share of every batch's rows; their gradients are summed over ``axis``.
+    """
+    n = _examples(data)
+    order = jax.random.permutation(jax.random.fold_in(jax.random.fold_in(run.key, 1), epoch), n)
+    optimiser = _transformation(task, hparams)
+    width = -(-task.batch // parts)
+    columns = part * width + jnp.arange(width)
+
+    def total(values):
+        return values if axis is None else jax.lax.psum(values, axis)
+
+    def step(index, run):
+        places = (first + index) * task.batch + columns
+        real = (columns < task.batch) & (places < n)
+        rows = order[jnp.minimum(places, n - 1)]
+        x, y = jax.tree.map(lambda a: a[rows], data)
+        examples = jnp.minimum(task.batch, n - (first + index) * task.batch)
+        key = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(run.key, 2), run.step), part)
+
+        def loss(model):
+            metrics = {k: jnp.where(real, v, 0).sum() for k, v in task.objective(model, x, y, hparams, key).items()}
+            return metrics["loss"] / examples, metrics
+
+        grads, metrics = jax.grad(loss, has_aux=True)(run.model)
+        grads, metrics = total((grads, metrics))
+        updates, opt_state = optimiser.update(grads, run.opt_state, run.model)
+        norm = optax.tree.norm(grads)
+        norms = {"gradient_norm": norm, "update_norm": optax.tree.norm(updates)}
+        sums = {**metrics, **norms, "examples": examples, "steps": 1}
+        new = run._replace(
+            model=optax.apply_updates(run.model, updates),
+            opt_state=opt_state,
+            step=run.step + 1,
+            totals={k: v + sums[k] for k, v in run.totals.items()},
+        )
+        idle = run.stopped | (run.failed_at >= 0)
+        fine = jnp.isfinite(metrics["loss"]) & jnp.isfinite(norm)
+        new = jax.tree.map(partial(jnp.where, fine & ~idle), new, run)
+        return new._replace(failed_at=jnp.where(fine | idle, run.failed_at, run.step))
+
+    fresh = {k: jnp.where(first == 0, 0, v) for k, v in run.totals.items()}
+    return jax.lax.fori_loop(0, count, step, run._replace(totals=fresh))
+
+
+def evaluate(
+    task: Task,
+    model: Any,
+    hparams: Hparams,
+    data: tuple[Any, Any],
+    *,
+    batch: int = 512,
+    part: Int[Array, ""] | int = 0,
+    parts: int = 1,
+    axis: str | None = None,
+) -> dict[str, Float[Array, ""]]:
+    """The mean of each metric over a data set, every example counted exactly once; pure."""
+    n = _examples(data)
+    width = -(-min(batch, n) // parts)
+    steps = -(-n // (width * parts))
+
+    def add(sums, index):
+        places = (index * parts + part) * width + jnp.arange(width)
+        x, y = jax.tree.map(lambda a: a[jnp.minimum(places, n - 1)], data)
+        metrics = task.objective(model, x, y, hparams, None)
+        return jax.tree.map(lambda s, v: s + jnp.where(places < n, v, 0).sum(), sums, metrics), None
+
+    shapes = jax.eval_shape(task.objective, model, *jax.tree.map(lambda a: a[:1], data), hparams, None)
+    sums, _ = jax.lax.scan(add, jax.tree.map(lambda s: jnp.zeros((), s.dtype), shapes), jnp.arange(steps))
+    return jax.tree.map(lambda s: s / n, sums if axis is None else jax.lax.psum(sums, axis))
+
+
+def _examples(data: Any) -> int:
+    return jax.tree.leaves(data)[0].shape[0]
+
+
+def spread(runs: int, batch: int, devices: int | None = None) -> Mesh:
+    """The mesh that ``runs`` runs train on: axis "run", then axis "batch".
+
+    The largest number of devices that divides the runs goes to them; of what is left, each run's batch goes to as many
+    as get at least 32 rows each. ``devices`` is how many to use at most (all, where it is None).
+
+    Raises:
+        ValueError: more devices asked for than there are.
+    """
+    available = jax.devices()
+    count = len(available) if devices is None else devices
+    if not 1 <= count <= len(available):
+        raise ValueError(f"devices must lie between 1 and the {len(available)} there are, not {devices}")
+    over_runs = max(n for n in range(1, count + 1) if runs % n == 0)
+    over_batch = max(1, min(count // over_runs, batch // 32))
+    return Mesh(
+        np.array(available[: over_runs * over_batch]).reshape(over_runs, over_batch),
+        ("run", "batch"),
+        axis_types=(AxisType.Auto, AxisType.Auto),
+    )
+
+
+class Programs:
+    """The programs that train ``runs`` runs of a task on a mesh; each compiles when it is first called."""
+
+    def __init__(self, task: Task, mesh: Mesh, runs: int, *, keep_best: bool = False):
+        over_runs, parts = mesh.devices.shape
+        each = _each(runs // over_runs)
+        run, everywhere = PartitionSpec("run"), PartitionSpec()
+        # gradients are those of the local share, summed by hand in the step: hence check_vma=False
+        shard = partial(jax.shard_map, mesh=mesh, out_specs=run, check_vma=False)
+
+        def start_runs(keys, hparams, example):
+            return each(lambda k, h: start(task, k, h, example, keep_best=keep_best))(keys, hparams)
+
+        def train_segment(runs, hparams, data, epoch, first, count):
+            part = jax.lax.axis_index("batch")
+
+            def train(run, hparams):
+                return segment(task, run, hparams, data, epoch, first, count, part=part, parts=parts, axis="batch")
+
+            return each(train)(runs, hparams)
+
+        def evaluate_runs(models, hparams, data):
+            part = jax.lax.axis_index("batch")
+            return each(lambda m, h: evaluate(task, m, h, data, part=part, parts=parts, axis="batch"))(models, hparams)
+
+        self.by_run, self.everywhere = NamedSharding(mesh, run), NamedSharding(mesh, everywhere)
+        self.start = jax.jit(shard(start_runs, in_specs=(run, run, everywhere)))
+        self.segment = jax.jit(shard(train_segment, in_specs=(run, run, *[everywhere] * 4)), donate_argnums=0)
+        self.evaluate = jax.jit(shard(evaluate_runs, in_specs=(run, run, everywhere)))
+        self.watch = jax.jit(jax.vmap(watch, in_axes=(0, 0, None, None)), donate_argnums=0)
+
+
+def _each(runs: int) -> Callable:
+    """``vmap`` over a leading axis of ``runs``; of one, the plain function (its products stay plain products)."""
+    if runs > 1:
+        return jax.vmap
+    drop, add = partial(jax.tree.map, lambda a: a[0]), partial(jax.tree.map, lambda a: a[None])
+    return lambda function: lambda *args: add(function(*map(drop, args)))
+
+
+def watch(run: Run, value: Float[Array, ""], epoch: Int[Array, ""], patience: Int[Array, ""]) -> Run:
+    """Early stopping after an epoch: keep the best model, and stop a run that has not been better for ``patience``."""
+    best, moving = run.best, ~run.stopped & (run.failed_at < 0)
+    assert best is not None
+    better = moving & (value < best.value)
+    best = jax.tree.map(partial(jnp.where, better), Best(run.model, value, epoch), best)
+    return run._replace(best=best, stopped=run.stopped | (epoch - best.epoch >= patience))
+
+
+class Watch(NamedTuple):
+    """Early stopping, for each run by itself: stop when ``metric`` has not fallen for ``patience`` epochs."""
+
+    metric: str
+    """A column of the history, such as ``valid_loss``; of the lowest value's epoch the model is kept."""
+    patience: int
+
+
+class Progress(NamedTuple):
+    """Where training stands: all that `fit` needs to go on exactly where it was."""
+
+    runs: Run
+    epoch: int
+    """Epochs finished."""
+    step: int
+    """Training steps taken in the epoch after those."""
+    history: list[dict[str, Any]]
+    """A row for each run and finished epoch."""
+
+
+class Fitted(NamedTuple):
+    """What `fit` leaves."""
+
+    progress: Progress
+    finished: bool
+    """False if it was told to stop before the end."""
+    metrics: dict[str, np.ndarray]
+    """``(r,)`` arrays by name, ``test_loss`` and so on, NaN for a failed run; of the best model where one was kept."""
+    seconds: dict[str, float]
+    """``compile`` and ``train``."""
+
+
+def fit(
+    task: Task,
+    keys: Key[Array, "*r"],
+    hparams: Hparams,
+    train: tuple[Any, Any],
+    *,
+    epochs: int,
+    evals: Mapping[str, tuple[Any, Any]] | None = None,
+    watch: Watch | None = None,
+    devices: int | None = None,
+    resume: Progress | None = None,
+    save: Callable[[Progress], None] | None = None,
+    save_every: float = 10.0,
+    stop: Callable[[], bool] = lambda: False,
+    progress: bool = True,
+) -> Fitted:
+    """Train one run, or many as one program, from start to end.
+
+    Args:
+        task: what is trained.
+        keys: a key, or ``(r,)`` of them for r runs. A run is a function of its key.
+        hparams: leaves are numbers, or ``(r,)`` arrays with one for each run.
+        train: ``(x, y)``, pytrees of arrays ``(n, ...)``, kept on the devices as they are (bytes stay bytes).
+        epochs: passes over the data, each in an order of its own.
+        evals: data sets evaluated after every epoch, by name: ``test`` gives the columns ``test_loss`` and so on.
+        watch: early stopping, and the best model of each run.
+        devices: how many to use at most; see `spread`.
+        resume: go on from here instead of starting; bitwise the run without a break, on as many devices.
+        save: called with where training stands, every ``save_every`` seconds, at the end, and when told to stop.
+        stop: asked between segments, every two seconds or so; true ends training after a last save.
+        progress: draw a progress bar.
+
+    A run whose loss or gradient is not finite stands still from that step on, and is said; the others go on.
+
+    Raises:
+        ValueError: data without examples or with x and y of different lengths, an unknown metric to watch, more devices
+            than there are.
+    """
+    evals = dict(evals or {})
+    for name, data in {"train": train, **evals}.items():
+        if len(sizes := {np.shape(leaf)[0] for leaf in jax.tree.leaves(data)}) != 1 or 0 in sizes:
+            raise ValueError(f"{name} must hold as many inputs as labels, and at least one, not {sorted(sizes)}")
+    single, count = keys.ndim == 0, keys.size
+    programs = Programs(task, spread(count, task.batch, devices), count, keep_best=watch is not None)
+    seconds = {"compile": 0.0, "train": 0.0}
+
+    def compiled(program, *args):
+        began = time.perf_counter()
+        executable = program.lower(*args).compile()
+        seconds["compile"] += time.perf_counter() - began
+        return executable
+
+    def scalars(*values):
+        return jax.device_put(tuple(np.int32(v) for v in values), programs.everywhere)
+
+    keys, hparams = jax.device_put((keys.reshape(count), _for_each(hparams, count)), programs.by_run)
+    train, evals = jax.device_put((train, evals), programs.everywhere)
+    if resume is None:
+        first = (keys, hparams, _example(train))
+        runs, epoch, step, history = Progress(compiled(programs.start, *first)(*first), 0, 0, [])
+    else:
+        runs, epoch, step, history = resume
+        runs = jax.device_put(jax.tree.map(lambda a: a[None], runs) if single else runs, programs.by_run)
+    advance = compiled(programs.segment, runs, hparams, train, *scalars(0, 0, 0))
+    measure = {name: compiled(programs.evaluate, runs.model, hparams, data) for name, data in evals.items()}
+
+    def metrics(models):
+        values = {name: jax.device_get(measure[name](models, hparams, data)) for name, data in evals.items()}
+        return {f"{name}_{metric}": value for name, found in values.items() for metric, value in found.items()}
+
+    names = [f"{name}_{metric}" for name, executable in measure.items() for metric in executable.out_info]
+    if watch is not None and watch.metric not in names:
+        raise ValueError(f"there is no {watch.metric!r} to watch: the metrics are {', '.join(names) or 'none'}")
+
+    def stands():
+        return Progress(jax.tree.map(lambda a: a[0], runs) if single else runs, epoch, step, history)
+
+    steps = -(-_examples(train) // task.batch)
+    began = saved = lap = time.perf_counter()
+    pace, stopping, idle = math.inf, False, False
+    known_failures: set[int] = set()
+    with _bar(epochs * steps, epoch * steps + step, progress) as bar:
+        while epoch < epochs and not idle and not (stopping := stop()):
+            take = min(steps - step, max(1, round(SEGMENT_SECONDS / pace)))
+            dispatched = time.perf_counter()
+            runs = jax.block_until_ready(advance(runs, hparams, train, *scalars(epoch, step, take)))
+            pace = (time.perf_counter() - dispatched) / take
+            step += take
+            totals, failed_at, stopped = jax.device_get((runs.totals, runs.failed_at, runs.stopped))
+            moving = (failed_at < 0) & ~stopped
+            _show(bar, take, f"epoch {epoch + 1}/{epochs}", totals, moving)
+            for run in set(np.flatnonzero(failed_at >= 0).tolist()) - known_failures:
+                known_failures.add(run)
+                bar.write(f"Run {run}: the loss is not finite at step {failed_at[run]}; it stands still from there.")
+            if step == steps:
+                values = metrics(runs.model)
+                rows = _rows(epoch + 1, totals, values, runs.model, time.perf_counter() - lap)
+                history = history + [row for row in rows if moving[row["run"]]]
+                lap = time.perf_counter()
+                if watch is not None:
+                    value = jax.device_put(values[watch.metric], programs.by_run)
+                    runs = programs.watch(runs, value, *scalars(epoch + 1, watch.patience))
+                    moving &= ~jax.device_get(runs.stopped)
+                epoch, step = epoch + 1, 0
+            idle = not moving.any()
+            if save is not None and time.perf_counter() - saved >= save_every:
+                save(stands())
+                saved = time.perf_counter()
+    if save is not None:
+        save(stands())
+    seconds["train"] = time.perf_counter() - began
+    failed = jax.device_get(runs.failed_at) >= 0
+    final = {} if stopping else metrics(runs.model if runs.best is None else runs.best.model)
+    final = {name: np.where(failed, np.nan, value) for name, value in final.items()}
+    return Fitted(stands(), not stopping, final, seconds)
+
+
+def abstract_runs(
+    task: Task, keys: Key[Array, "*r"], hparams: Hparams, train: tuple[Any, Any], *, keep_best: bool = False
+) -> Run:
+    """The shapes and types of the runs that `fit` would train: what to restore a checkpoint into."""
+
+    def begin(key, hparams):
+        return start(task, key, hparams, _example(train), keep_best=keep_best)
+
+    if keys.ndim == 0:
+        return jax.eval_shape(begin, keys, hparams)
+    return jax.eval_shape(jax.vmap(begin), keys, _for_each(hparams, keys.size))
+
+
+def _example(data: Any) -> Any:
+    return jax.tree.map(lambda a: a[:1], data)
+
+
+def _for_each(hparams: Hparams, count: int) -> Hparams:
+    floating = np.dtype(jnp.result_type(float))
+    return jax.tree.map(lambda value: np.broadcast_to(np.asarray(value, floating), count), hparams)
+
+
+def _rows(epoch: int, totals: dict, values: dict, models: Any, seconds: float) -> list[dict[str, Any]]:
+    """The history's rows of one epoch, one for each run: means over the training steps, then the evaluations."""
+    leaves = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(jax.device_get(models))]
+    squares = [np.square(leaf).reshape(leaf.shape[0], -1).sum(1) for leaf in leaves]
+    counts = {"gradient_norm": totals["steps"], "update_norm": totals["steps"]}
+    means = {name: total / np.maximum(counts.get(name, totals["examples"]), 1) for name, total in totals.items()}
+    columns = {f"train_{name}": means[name] for name in totals if name not in ("examples", "steps", *counts)}
+    columns |= values | {name: means[name] for name in counts} | {"parameter_norm": np.sqrt(np.sum(squares, axis=0))}
+
+    def row(run):
+        return {name: float(column[run]) for name, column in columns.items()}
+
+    return [{"run": run, "epoch": epoch, **row(run), "seconds": seconds} for run in range(len(totals["steps"]))]
+
+
+def _bar(total: int, done: int, shown: bool) -> Any:
+    from tqdm import tqdm
+
+    return tqdm(total=total, initial=done, unit="step", dynamic_ncols=True, disable=not shown)
+
+
+def _show(bar: Any, steps: int, epoch: str, totals: dict, moving: np.ndarray) -> None:
+    bar.set_description(epoch, refresh=False)
+    if moving.any():
+        loss = np.mean(totals["loss"][moving] / totals["examples"][moving])
+        bar.set_postfix(loss=f"{loss:.4f}", runs=int(moving.sum()), refresh=False)
+    bar.update(steps)
