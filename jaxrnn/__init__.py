@@ -1,7 +1,8 @@
 """jaxrnn: recurrent networks in JAX and Flax, built around compiled scan loops.
 
-The library in one look: a cell (`jaxrnn.cells`) is one step of a recurrence; `unroll` scans it over time under masks and
-resets; layers stack it; a `Classifier` puts a head on top; `jaxrnn.train.fit` trains one run or many as one program.
+The library in one look: a cell (`jaxrnn.cells`) is one step of a recurrence; `unroll` scans it over time under masks
+and resets; layers stack it; a `Classifier` puts a head on top; `jaxrnn.train.fit` trains one run or many as one
+program.
 """
 
 from jaxrnn.cells import CELLS, Cell, ElmanCell, GRUCell, LSTMCell

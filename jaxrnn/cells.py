@@ -137,7 +137,7 @@ class GRUCell(Cell):
     the order r, z, n, and with ``learn_carry`` the initial state ``h_0 (h,)``. Carry: ``h_t``.
     """
 
-    activation = "sigmoid gates, tanh"
+    activation = "tanh, and sigmoid for the gates"
 
     def __init__(
         self,
@@ -183,7 +183,7 @@ class LSTMCell(Cell):
     1 for ``init="default"`` (Jozefowicz et al. 2015), and PyTorch's random one for ``init="pytorch"``.
     """
 
-    activation = "sigmoid gates, tanh"
+    activation = "tanh, and sigmoid for the gates"
 
     def __init__(
         self,

@@ -123,6 +123,5 @@ def _draw(axes: "Axes", points: Mapping[int, Sequence[float]], split: _Split) ->
         axes.fill_between(epochs, low, high, facecolor=split.colour, edgecolor=split.colour, alpha=0.25, linewidth=1)
     # where epochs are few a marker on each shows how many, and a single one is nothing but its marker
     marker = split.marker if len(epochs) <= 12 else None
-    style: dict[str, Any] = {"color": split.colour, "linestyle": split.line, "marker": marker, "linewidth": 2, "markersize": 6}
-    (line,) = axes.plot(epochs, mean, **style)
+    (line,) = axes.plot(epochs, mean, split.line, color=split.colour, marker=marker, linewidth=2, markersize=6)
     return line

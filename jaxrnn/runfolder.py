@@ -152,7 +152,7 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
     finite becomes null, since JSON has no such number. Raises UserError as ``write_bytes`` does and TypeError for
     what is not data.
     """
-    text = json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False)
     write_bytes(path, f"{text}\n".encode())
 
 
@@ -204,7 +204,7 @@ def metric(values: Any) -> Metric:
     finite = [value for value in runs if value is not None]
     # statistics rounds once, at the end: equal runs have exactly their own value as mean, and a deviation of exactly 0
     return {
-        "mean": statistics.fmean(finite) if finite else None,
+        "mean": statistics.mean(finite) if finite else None,
         "std": None if not finite else statistics.stdev(finite) if len(finite) > 1 else 0.0,
         "runs": runs,
     }
@@ -240,7 +240,7 @@ def write_result(
     ``metrics`` maps each name to its numbers, one a run, as ``metric`` takes them; ``seconds`` has ``total``,
     ``compile`` and ``train``. Raises UserError as ``write_bytes`` does.
     """
-    result = _plain(
+    result = plain(
         {
             "experiment": experiment,
             "command": command,
@@ -270,7 +270,7 @@ def _python(value: Any) -> Any:
     return np.asarray(value).tolist() if isinstance(value, np.generic | np.ndarray | jax.Array) else value
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """``value`` in the types that strict JSON has."""
     value = _python(value)
     if isinstance(value, float) and not math.isfinite(value):
@@ -278,7 +278,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return value

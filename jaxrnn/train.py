@@ -302,6 +302,8 @@ class Progress(NamedTuple):
     """Training steps taken in the epoch after those."""
     history: list[dict[str, Any]]
     """A row for each run and finished epoch."""
+    seconds: dict[str, float]
+    """Spent so far: ``compile`` and ``train`` (which includes evaluation and saving)."""
 
 
 class Fitted(NamedTuple):
@@ -312,8 +314,6 @@ class Fitted(NamedTuple):
     """False if it was told to stop before the end."""
     metrics: dict[str, np.ndarray]
     """``(r,)`` arrays by name, ``test_loss`` and so on, NaN for a failed run; of the best model where one was kept."""
-    seconds: dict[str, float]
-    """``compile`` and ``train``."""
 
 
 def fit(
@@ -360,12 +360,14 @@ def fit(
             raise ValueError(f"{name} must hold as many inputs as labels, and at least one, not {sorted(sizes)}")
     single, count = keys.ndim == 0, keys.size
     programs = Programs(task, spread(count, task.batch, devices), count, keep_best=watch is not None)
-    seconds = {"compile": 0.0, "train": 0.0}
+    earlier = {"compile": 0.0, "train": 0.0} if resume is None else resume.seconds
+    began, compiling = time.perf_counter(), 0.0
 
     def compiled(program, *args):
-        began = time.perf_counter()
+        nonlocal compiling
+        clock = time.perf_counter()
         executable = program.lower(*args).compile()
-        seconds["compile"] += time.perf_counter() - began
+        compiling += time.perf_counter() - clock
         return executable
 
     def scalars(*values):
@@ -375,9 +377,9 @@ def fit(
     train, evals = jax.device_put((train, evals), programs.everywhere)
     if resume is None:
         first = (keys, hparams, _example(train))
-        runs, epoch, step, history = Progress(compiled(programs.start, *first)(*first), 0, 0, [])
+        runs, epoch, step, history = compiled(programs.start, *first)(*first), 0, 0, list[dict[str, Any]]()
     else:
-        runs, epoch, step, history = resume
+        runs, epoch, step, history, _ = resume
         runs = jax.device_put(jax.tree.map(lambda a: a[None], runs) if single else runs, programs.by_run)
     advance = compiled(programs.segment, runs, hparams, train, *scalars(0, 0, 0))
     measure = {name: compiled(programs.evaluate, runs.model, hparams, data) for name, data in evals.items()}
@@ -391,10 +393,12 @@ def fit(
         raise ValueError(f"there is no {watch.metric!r} to watch: the metrics are {', '.join(names) or 'none'}")
 
     def stands():
-        return Progress(jax.tree.map(lambda a: a[0], runs) if single else runs, epoch, step, history)
+        seconds = {"compile": compiling, "train": time.perf_counter() - began - compiling}
+        seconds = {name: earlier[name] + value for name, value in seconds.items()}
+        return Progress(jax.tree.map(lambda a: a[0], runs) if single else runs, epoch, step, history, seconds)
 
     steps = -(-_examples(train) // task.batch)
-    began = saved = lap = time.perf_counter()
+    saved = lap = time.perf_counter()
     pace, stopping, idle = math.inf, False, False
     known_failures: set[int] = set()
     with _bar(epochs * steps, epoch * steps + step, progress) as bar:
@@ -426,11 +430,10 @@ def fit(
                 saved = time.perf_counter()
     if save is not None:
         save(stands())
-    seconds["train"] = time.perf_counter() - began
     failed = jax.device_get(runs.failed_at) >= 0
     final = {} if stopping else metrics(runs.model if runs.best is None else runs.best.model)
     final = {name: np.where(failed, np.nan, value) for name, value in final.items()}
-    return Fitted(stands(), not stopping, final, seconds)
+    return Fitted(stands(), not stopping, final)
 
 
 def abstract_runs(

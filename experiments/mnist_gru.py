@@ -1,0 +1,26 @@
+"""MNIST classified row by row by a gated recurrent unit (T21).
+
+python -m experiments.mnist_gru [--data-dir FOLDER] [--seeds 3]
+"""
+
+import sys
+from dataclasses import dataclass
+
+from experiments.mnist import CellName, MnistSettings, main
+from jaxrnn.command import command
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(MnistSettings):
+    """Classify MNIST by a gated recurrent unit that reads an image as a sequence of its rows.
+
+    Prints the model, trains it with a progress bar, and leaves config.json, history.csv, result.json,
+    learning_curves.png and checkpoint/ in the run folder.
+    """
+
+    cell: CellName = "gru"
+    """The recurrent cell."""
+
+
+if __name__ == "__main__":
+    sys.exit(command("mnist_gru", Settings, main))

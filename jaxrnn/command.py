@@ -1,0 +1,164 @@
+"""What every experiment's command shares: settings, devices, signals, and exit codes.
+
+A command exits with 0 when done, with 2 and one clear line for what the user can mend, and with 130 when it was told to
+stop (Ctrl-C or SIGTERM), with everything saved.
+"""
+
+import inspect
+import os
+import shlex
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import jax
+import tyro
+from platformdirs import user_cache_path
+
+from jaxrnn.errors import SettingsError, UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What can be set for every experiment."""
+
+    out: Path | None = None
+    """Folder for all that the command leaves behind; runs/<experiment> where not given. An earlier run there is kept:
+    its folder is renamed to <folder>.1 and so on."""
+    quick: bool = False
+    """The whole path in a few seconds, on small data that needs no download."""
+
+    @classmethod
+    def quick_defaults(cls) -> Self:
+        """The defaults under --quick; what is given on the command line goes before them."""
+        return cls(quick=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings(Settings):
+    """What can be set for every experiment that trains."""
+
+    seeds: int = 1
+    """How many runs to train, as one program: mean and spread of every number come from them."""
+    seed: int = 0
+    """Where the random numbers start: run i is a function of (seed, i) alone."""
+    epochs: int = 10
+    """Passes over the training data."""
+    data_dir: Path | None = None
+    """Folder with the data files. Where not given: $JAXRNN_DATA, then tensorflow-datasets, then embedded data."""
+    devices: int | None = None
+    """How many devices to use at most: accelerators, or CPU cores. All where not given."""
+    resume: bool = False
+    """Go on with the run in the folder, from where it was saved."""
+
+
+S = TypeVar("S", bound=Settings)
+
+
+class Stopped(Exception):
+    """The command was told to stop and has saved what there is; the message says where it stands."""
+
+
+def command(name: str, settings: type[S], main: Callable[[str, S], Any], argv: Sequence[str] | None = None) -> int:
+    """Parse the command line of ``python -m experiments.<name>``, call ``main(name, settings)``, return the exit code.
+
+    ``argv`` is what stands after the command's name, from the process where not given. A mistyped option ends the
+    process through tyro (exit code 2, and a message of its own).
+    """
+    given = sys.argv[1:] if argv is None else list(argv)
+    program = f"python -m experiments.{name}"
+    parsed = tyro.cli(
+        settings,
+        prog=program,
+        description=inspect.cleandoc(settings.__doc__ or ""),
+        args=[word for word in given if word != "--quick"],  # it chooses the defaults, and so is said by them
+        default=settings.quick_defaults() if "--quick" in given else settings(),
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )
+    try:
+        with _terminated_as_interrupted():
+            prepare_devices(getattr(parsed, "devices", None))
+            main(name, parsed)
+    except UserError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return 2
+    except Stopped as stopped:
+        again = shlex.join([word for word in given if word != "--resume"] + ["--resume"])
+        print(f"{program}: stopped; {stopped}. To go on: {program} {again}", file=sys.stderr)
+        return 130
+    except KeyboardInterrupt:
+        print(f"{program}: stopped at once", file=sys.stderr)
+        return 130
+    return 0
+
+
+def command_line(name: str) -> str:
+    """The command as it was typed, for ``result.json``."""
+    return shlex.join(["python", "-m", f"experiments.{name}", *sys.argv[1:]])
+
+
+def prepare_devices(count: int | None) -> None:
+    """Make every CPU core a device, and keep compiled programs in the user's cache folder from one start to the next.
+
+    Called before the first array is made.
+
+    Raises:
+        SettingsError: ``count`` is below 1, or arrays were made before.
+    """
+    if count is not None and count < 1:
+        raise SettingsError(f"--devices must be at least 1, not {count}")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        jax.config.update("jax_num_cpu_devices", max(cores, count or 1))
+    except RuntimeError as error:
+        raise SettingsError(f"the number of devices is settled once arrays exist: {error}") from error
+    if jax.config.values["jax_compilation_cache_dir"] is None:
+        jax.config.update("jax_compilation_cache_dir", str(user_cache_path("jaxrnn") / "compiled"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+@contextmanager
+def stop_requests() -> Iterator[Callable[[], bool]]:
+    """A function that says whether Ctrl-C or SIGTERM has come, for a loop that wants to stop at a good moment.
+
+    The second signal does not wait for one: it raises KeyboardInterrupt. In a thread other than the main one, which
+    gets no signals, the function always says no.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    came = False
+
+    def note(number: int, frame: Any) -> None:
+        nonlocal came
+        if came:
+            raise KeyboardInterrupt
+        came = True
+        print("\nStopping, and saving first; once more to stop at once.", file=sys.stderr)
+
+    with _handling(note, signal.SIGINT, signal.SIGTERM):
+        yield lambda: came
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    with _handling(signal.default_int_handler, signal.SIGTERM):
+        yield
+
+
+@contextmanager
+def _handling(handler: Callable[[int, Any], None], *signals: signal.Signals) -> Iterator[None]:
+    earlier = {number: signal.signal(number, handler) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler_before in earlier.items():
+            signal.signal(number, handler_before)

@@ -1,0 +1,244 @@
+"""A training experiment from start to result: the run folder, resuming, `fit`, and what is left behind.
+
+What is trained is the experiment's; how it is shown, saved, resumed and reported is the same for all and stands here.
+"""
+
+import dataclasses
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+
+from jaxrnn import checkpoint, plots, runfolder
+from jaxrnn.command import Stopped, TrainingSettings, command_line, stop_requests
+from jaxrnn.data import Dataset
+from jaxrnn.errors import CheckpointError, SettingsError, UserError
+from jaxrnn.models import parameter_count, summary
+from jaxrnn.train import Fitted, Hparams, Progress, Task, Watch, abstract_runs, fit, spread
+
+_STARTED = time.perf_counter()
+
+_FREE = ("out", "resume", "devices", "data_dir")
+"""Settings that may be others when a run is resumed: the data are compared themselves, and the rest changes no number
+beyond rounding."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Study:
+    """What an experiment trains, on what, and what it has to say about it."""
+
+    task: Task
+    hparams: Hparams
+    dataset: Dataset
+    train: tuple[Any, Any]
+    """The examples trained on ``(x, y)``."""
+    evals: dict[str, tuple[Any, Any]]
+    """The sets evaluated after every epoch; there is a ``test``."""
+    watch: Watch | None = None
+    same_epochs: bool = False
+    """Whether a resumed run must keep its number of epochs, because the learning rate depends on it."""
+    answers: Callable[[Fitted, int], dict[str, str]]
+    """The paper's questions by id, from what was measured and the number of parameters."""
+    reference: Sequence[runfolder.Reference] = ()
+
+
+def conduct(name: str, settings: TrainingSettings, study: Study) -> dict[str, Any]:
+    """Train ``settings.seeds`` runs of the study, leave a whole run folder, and return what its ``result.json`` says.
+
+    Raises:
+        SettingsError: settings that make no sense, or a folder that cannot be written.
+        CheckpointError: nothing to resume, a damaged checkpoint, or one of another experiment or other settings.
+        UserError: a full disk and the like; no run came through with a finite loss.
+        Stopped: told to stop; all is saved.
+    """
+    for option in ("seeds", "epochs"):
+        if getattr(settings, option) < 1:
+            raise SettingsError(f"--{option} must be at least 1, not {getattr(settings, option)}")
+    try:
+        mesh = spread(settings.seeds, study.task.batch, settings.devices)
+    except ValueError as error:
+        raise SettingsError(f"--devices: {error}") from error
+    devices, width = list(mesh.devices.flat), list(mesh.devices.shape)
+    console = Console()
+    out = settings.out or Path("runs") / name
+    config = {key: value for key, value in dataclasses.asdict(settings).items() if key not in ("out", "resume")}
+    free = _FREE if study.same_epochs else (*_FREE, "epochs")
+    identity = {
+        "experiment": name,
+        "config": {key: value for key, value in config.items() if key not in free},
+        "data": _digest((study.train, study.evals)),
+    }
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(settings.seed), np.arange(settings.seeds))
+    abstract = abstract_runs(study.task, keys, study.hparams, study.train, keep_best=study.watch is not None)
+    model = abstract_runs(study.task, keys[0], study.hparams, study.train).model
+    parameters = parameter_count(model)
+
+    saved = out / "checkpoint"
+    meta = _meta(saved, identity) if settings.resume else None
+    resume = None if meta is None else _progress(saved, abstract)
+    if settings.resume and meta is None:
+        console.print(f"The run in {out} was stopped before it was saved: it starts from the beginning.")
+    if not settings.resume and (aside := runfolder.set_aside(out)) is not None:
+        console.print(f"The earlier run in {out} is now in {aside}.")
+    out = runfolder.open_folder(out)
+    runfolder.write_json(out / "config.json", config)
+    spent = 0.0 if meta is None else meta["seconds"]
+    if meta is not None and meta["width"] != width:
+        console.print(
+            f"Resumed on {width[0]} x {width[1]} devices, not {meta['width'][0]} x {meta['width'][1]}: "
+            "the numbers are the uninterrupted run's to rounding only."
+        )
+
+    def save(progress: Progress) -> None:
+        seconds = spent + time.perf_counter() - _STARTED
+        stands = {
+            "epoch": progress.epoch,
+            "step": progress.step,
+            "history": progress.history,
+            "spent": progress.seconds,
+            "seconds": seconds,
+            "width": width,
+        }
+        checkpoint.save(saved, progress.runs, identity | stands)
+        runfolder.write_csv(out / "history.csv", progress.history)
+
+    _introduce(console, name, settings, study, model, runfolder.describe_devices(devices))
+    with stop_requests() as stop:
+        fitted = fit(
+            study.task,
+            keys,
+            study.hparams,
+            study.train,
+            epochs=settings.epochs,
+            evals=study.evals,
+            watch=study.watch,
+            devices=settings.devices,
+            resume=resume,
+            save=save,
+            stop=stop,
+        )
+    progress = fitted.progress
+    if not fitted.finished:
+        raise Stopped(f"{progress.epoch} of {settings.epochs} epochs and {progress.step} steps are saved in {out}")
+
+    history = progress.history
+    if history:
+        figure = plots.learning_curves(history, f"{name} on {study.dataset.name}")
+        runfolder.save_figure(figure, out / "learning_curves.png")
+    last = {row["run"]: row for row in history}
+    metrics = dict(fitted.metrics)
+    for column in ("train_loss", "train_accuracy"):
+        metrics[column] = np.array([last.get(run, {}).get(column, np.nan) for run in range(settings.seeds)])
+    failed = jax.device_get(progress.runs.failed_at)
+    result = runfolder.write_result(
+        out,
+        experiment=name,
+        command=command_line(name),
+        finished=bool((failed < 0).any()),
+        dataset={
+            "name": study.dataset.name,
+            "source": study.dataset.source,
+            "train": len(study.train[1]),
+            "test": len(study.evals["test"][1]),
+        },
+        config=config,
+        parameters=parameters,
+        metrics=metrics,
+        reference=study.reference,
+        answers=study.answers(fitted, parameters),
+        seconds={"total": spent + time.perf_counter() - _STARTED, **progress.seconds},
+        devices=devices,
+    )
+    _conclude(console, result, out)
+    if (failed >= 0).all():
+        raise UserError(
+            f"no run kept a finite loss (the first to lose it did so at step {failed.min()}); "
+            "lower --learning-rate or set --clip-norm"
+        )
+    return result
+
+
+def _digest(data: Any) -> str:
+    digest = hashlib.sha256()
+    for array in jax.tree.leaves(data):
+        digest.update(f"{array.dtype} {array.shape} ".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _meta(saved: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
+    """What was saved beside the runs, of this very study; None where it began but came to no save."""
+    if not checkpoint.exists(saved):
+        if (saved.parent / "config.json").exists():
+            return None
+        raise CheckpointError(
+            f"there is nothing to resume in {saved.parent}: leave out --resume, or name the run's folder by --out"
+        )
+    meta = checkpoint.read_meta(saved)
+    if meta["experiment"] != identity["experiment"]:
+        raise CheckpointError(
+            f"the run in {saved.parent} is one of {meta['experiment']}, not of {identity['experiment']}: "
+            "name another folder by --out, or leave out --resume"
+        )
+    asked, kept = identity["config"], meta["config"]
+    odd = [key for key in sorted(asked | kept) if asked.get(key) != kept.get(key)]
+    if odd:
+        changes = "; ".join(f"{key} was {kept.get(key)} and is {asked.get(key)}" for key in odd)
+        raise CheckpointError(f"the run in {saved.parent} has other settings: {changes}; resume it with its own")
+    if meta["data"] != identity["data"]:
+        raise CheckpointError(
+            f"the run in {saved.parent} was trained on other data: resume it with the same --data-dir"
+        )
+    return meta
+
+
+def _progress(saved: Path, abstract: Any) -> Progress:
+    runs, meta = checkpoint.restore(saved, abstract)
+    return Progress(runs, meta["epoch"], meta["step"], meta["history"], meta["spent"])
+
+
+def _introduce(console: Console, name: str, settings: TrainingSettings, study: Study, model: Any, devices: str) -> None:
+    x, _ = study.train
+    table = Table(title=f"{name}: {settings.seeds} x {type(model).__name__}", title_justify="left")
+    for column in ("layer", "input", "output", "activation"):
+        table.add_column(column)
+    table.add_column("parameters", justify="right")
+    for row in summary(model, x.shape[1:]):
+        table.add_row(*row[:-1], f"{row.parameters:,}")
+    table.add_section()
+    table.add_row("all", "", "", "", f"{parameter_count(model):,}")
+    console.print(table)
+    sizes = "".join(f", {len(labels):,} for {part}" for part, (_, labels) in study.evals.items())
+    dataset = study.dataset
+    console.print(f"{dataset.name} ({dataset.source}): {len(x):,} examples to train on{sizes}; on {devices}")
+
+
+def _conclude(console: Console, result: dict[str, Any], out: Path) -> None:
+    table = Table(title="Result", title_justify="left")
+    table.add_column("metric")
+    for column in ("mean", "std", "runs"):
+        table.add_column(column, justify="right")
+
+    def number(value):
+        return "not finite" if value is None else f"{value:.4f}"
+
+    for metric, values in result["metrics"].items():
+        table.add_row(metric, number(values["mean"]), number(values["std"]), "  ".join(map(number, values["runs"])))
+    console.print(table)
+    seconds = result["seconds"]
+    console.print(
+        f"{seconds['total']:.1f} s ({seconds['compile']:.1f} s compiling, {seconds['train']:.1f} s training); "
+        f"result.json, history.csv, learning_curves.png and checkpoint are in {out}"
+    )
+
+
+def announce_stand_in(wanted: str, dataset: Dataset, advice: str) -> None:
+    """Say loudly that other data than the experiment's own are used."""
+    Console().print(Panel(f"Using {dataset.source}.\n{advice}", title=f"NOT {wanted}", style="bold yellow"))
