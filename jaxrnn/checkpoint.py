@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxrnn.errors import CheckpointError, UserError
@@ -200,9 +201,9 @@ def _to_host(run: Any) -> tuple[list[dict[str, Any]], list[np.ndarray]]:
 
 
 def _to_device(array: np.ndarray, key: str | None) -> jax.Array:
-    """An array that owns its memory: one that shares numpy's would be written over there once it is donated."""
+    """An array that owns its memory: XLA does not reuse what it shares with numpy, donated or not."""
     with jax.enable_x64(True):  # otherwise a float64 that was saved under this setting comes back as float32 without it
-        placed = jax.device_put(array, may_alias=False)
+        placed = jnp.array(array, copy=True)  # device_put shares even when told not to
     return placed if key is None else jax.random.wrap_key_data(placed, impl=key)
 
 

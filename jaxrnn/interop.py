@@ -58,7 +58,7 @@ def from_torch_state_dict(state: Mapping[str, Any], mode: str) -> Stack:
     layers = sum(name.startswith("weight_ih_l") and not name.endswith("_reverse") for name in state)
     bidirectional = "weight_ih_l0_reverse" in state
     bias: Bias = "torch" if "bias_ih_l0" in state else "none"
-    d, h = np.shape(state["weight_ih_l0"])[1], np.shape(state["weight_hh_l0"])[1]
+    d, h = (np.shape(state[name])[-1] for name in ("weight_ih_l0", "weight_hh_l0"))
 
     layer = stack(_CELLS[mode], d, [h] * layers, bidirectional=bidirectional, bias=bias, rngs=nnx.Rngs(0))
     places = dict(_places(layer))
@@ -69,7 +69,7 @@ def from_torch_state_dict(state: Mapping[str, Any], mode: str) -> Stack:
         value, place = np.asarray(state[name]), getattr(cell, attribute)
         if value.shape != place.shape[::-1]:
             raise ValueError(f"{name} must have shape {place.shape[::-1]}, not {value.shape}")
-        setattr(cell, attribute, nnx.Param(jnp.asarray(value.T)))
+        setattr(cell, attribute, nnx.Param(jnp.array(value.T)))  # a copy: asarray may share PyTorch's memory
     return layer
 
 
@@ -80,37 +80,42 @@ def to_torch_state_dict(layer: Stack) -> dict[str, Any]:
 
     Raises:
         ImportError: PyTorch is not installed.
-        ValueError: what PyTorch's modules cannot hold: another cell, a learned initial carry, layers of unlike widths,
-            or directions merged otherwise than by ``concat``.
+        ValueError: what PyTorch's modules cannot hold: another cell, a learned initial carry, layers of unlike widths
+            or kinds, or directions merged otherwise than by ``concat``.
     """
     import torch
 
-    if len({h for _, h, _ in _parts(layer)}) > 1:
+    places = list(_places(layer))
+    cells = [cell for _, cell in _parts(layer)]
+    if len({cell.features for cell in cells}) > 1:
         raise ValueError("PyTorch's layers all have the same width, but these have not")
+    kinds = {(type(cell), cell.activation, cell.b_x is None) for cell in cells}
+    if len(kinds) > 1 or len(set(map(type, layer.layers))) > 1:
+        raise ValueError("PyTorch's layers all have the same cell, bias and directions, but these have not")
     state = {}
-    for name, (cell, attribute) in _places(layer):
+    for name, (cell, attribute) in places:
         param = getattr(cell, attribute)
         value = np.zeros(cell.b_x.shape, cell.b_x.dtype) if param is None else np.asarray(param[...])
         state[name] = torch.from_numpy(value.T.copy())
     return state
 
 
-def _parts(layer: Stack) -> Iterator[tuple[str, int, Any]]:
-    """PyTorch's suffix, width and cell of each layer and direction."""
+def _parts(layer: Stack) -> Iterator[tuple[str, Any]]:
+    """PyTorch's suffix and the cell of each layer and direction."""
     for number, part in enumerate(layer.layers):
         if isinstance(part, Bidirectional):
             if part.merge != "concat":
                 raise ValueError(f"PyTorch joins directions by 'concat' only, not by {part.merge!r}")
-            yield f"_l{number}", part.forward.features, part.forward
-            yield f"_l{number}_reverse", part.backward.features, part.backward
+            yield f"_l{number}", part.forward
+            yield f"_l{number}_reverse", part.backward
         else:
-            yield f"_l{number}", part.cell.features, part.cell
+            yield f"_l{number}", part.cell
 
 
 def _places(layer: Stack) -> Iterator[tuple[str, tuple[Any, str]]]:
     """PyTorch's name of each weight, and where ours is: a cell and its attribute."""
-    for suffix, _, cell in _parts(layer):
-        if not isinstance(cell, ElmanCell | GRUCell | LSTMCell):
+    for suffix, cell in _parts(layer):
+        if type(cell) not in (ElmanCell, GRUCell, LSTMCell):  # a subclass may step differently
             raise ValueError(f"PyTorch has no {type(cell).__name__}")
         if cell.h_0 is not None:
             raise ValueError("PyTorch's modules have no learned initial carry; give it to each call instead")

@@ -91,9 +91,9 @@ class Bidirectional(nnx.Module):
         """``(carry, ys)``; the options are those of `jaxrnn.scan.unroll`."""
         carries = (None, None) if carry is None else carry
         keys = (None, None) if key is None else jax.random.split(key)
-        resets = (None, None) if reset is None else (reset, _seen_from_the_end(reset, **masks))
-        forward, ys = unroll(self.forward, xs, carry=carries[0], reset=resets[0], key=keys[0], **masks)
-        backward, zs = unroll(self.backward, xs, carry=carries[1], reset=resets[1], key=keys[1], reverse=True, **masks)
+        forward, ys = unroll(self.forward, xs, carry=carries[0], reset=reset, key=keys[0], **masks)
+        reset = None if reset is None else _seen_from_the_end(reset, **masks)
+        backward, zs = unroll(self.backward, xs, carry=carries[1], reset=reset, key=keys[1], reverse=True, **masks)
         return (forward, backward), _MERGES[self.merge](ys, zs)
 
     def initial_carry(self, batch_shape: tuple[int, ...]) -> Carry:

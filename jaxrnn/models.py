@@ -1,10 +1,10 @@
 """Whole models: layers with a head, and the summary of what they are made of."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
@@ -15,15 +15,15 @@ from jaxrnn.typing import Array, Float, Init
 
 def linear(in_features: int, out_features: int, *, init: Init = "default", rngs: nnx.Rngs) -> nnx.Linear:
     """``y = x W + b``; ``init="pytorch"`` draws W and b from U(-1/sqrt(d), 1/sqrt(d)), as `torch.nn.Linear` does."""
+    dtype = jnp.result_type(float)
     if init == "default":
-        return nnx.Linear(in_features, out_features, rngs=rngs)
+        return nnx.Linear(in_features, out_features, param_dtype=dtype, rngs=rngs)
     bound = in_features**-0.5
-    uniform = partial(_uniform, bound=bound)
-    return nnx.Linear(in_features, out_features, kernel_init=uniform, bias_init=uniform, rngs=rngs)
 
+    def uniform(key, shape, dtype, out_sharding=None):
+        return jax.random.uniform(key, shape, dtype, minval=-bound, maxval=bound)
 
-def _uniform(key, shape, dtype, out_sharding=None, *, bound):
-    return jax.random.uniform(key, shape, dtype, minval=-bound, maxval=bound)
+    return nnx.Linear(in_features, out_features, param_dtype=dtype, kernel_init=uniform, bias_init=uniform, rngs=rngs)
 
 
 class Classifier(nnx.Module):
@@ -85,7 +85,7 @@ def summary(model: Classifier, shape: Sequence[int]) -> list[Row]:
                 _layer_name(layer),
                 f"{time} x {layer.in_features}",
                 f"{time} x {layer.features}",
-                (layer.cell if isinstance(layer, Recurrent) else layer.forward).activation,
+                getattr(layer.cell if isinstance(layer, Recurrent) else layer.forward, "activation", ""),
                 parameter_count(layer),
             )
         )

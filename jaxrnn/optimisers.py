@@ -4,6 +4,7 @@ Everything here is an `optax.GradientTransformation` or makes one; learning rate
 """
 
 from collections.abc import Callable
+from math import ceil
 from typing import Literal
 
 import optax
@@ -44,7 +45,7 @@ ScheduleName = Literal["constant", "step", "cosine"]
 
 SCHEDULES: dict[str, Callable[[int], optax.Schedule]] = {
     "constant": lambda steps: optax.constant_schedule(1.0),
-    "step": lambda steps: optax.piecewise_constant_schedule(1.0, {steps // 2: 0.1, steps * 3 // 4: 0.1}),
+    "step": lambda steps: optax.piecewise_constant_schedule(1.0, {ceil(steps / 2): 0.1, ceil(steps * 3 / 4): 0.1}),
     "cosine": lambda steps: optax.cosine_decay_schedule(1.0, max(steps, 1)),
 }
 """The shape of a learning rate over ``steps`` updates, beginning at 1.

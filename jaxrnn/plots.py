@@ -59,7 +59,7 @@ def learning_curves(
     runs = len({row["run"] for row in history})
     level_colours = itertools.cycle((BLACK, GREEN, PURPLE))
 
-    figure = Figure(figsize=(9, 4.2), layout="constrained")
+    figure = Figure(figsize=(9, 4.5), layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=16, parse_math=False)
     legend: dict[str, Line2D] = {}

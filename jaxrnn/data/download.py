@@ -74,7 +74,7 @@ def fetch(dataset: str, remotes: Sequence[Remote], cache: Path, probe: Callable[
 
     ``dataset`` is the folder of the cache that tensorflow-datasets puts them in. A download shows its progress bar.
 
-    Raises ``DataError`` where a file has not its checksum, ``FetchError`` where the files cannot be had.
+    Raises ``DataError`` where the checksum of a file is wrong, ``FetchError`` where the files cannot be had.
     """
     paths = [path for remote in remotes if (path := _cached(dataset, remote, cache))]
     if len(paths) < len(remotes):
@@ -104,7 +104,7 @@ def _download(dataset: str, remotes: Sequence[Remote], cache: Path) -> list[Path
         except NonMatchingChecksumError as error:
             wrong = next((url for url in infos if f"Artifact {url}," in str(error)), dataset)
             raise DataError(
-                f"{wrong}: the download has not the published checksum; try again, or give the folder of your own files"
+                f"{wrong}: the download does not have the published checksum; try again, or name a folder of files"
             ) from error
     except DataError:
         raise
@@ -119,7 +119,7 @@ def _verify(path: Path, remote: Remote) -> None:
     except OSError as error:
         raise FetchError(f"the cached download cannot be read ({_why(error)})") from error
     if digest != remote.sha256:
-        raise DataError(f"{path}: has not the checksum of {remote.url}; delete it, and it will be fetched again")
+        raise DataError(f"{path}: does not have the checksum of {remote.url}; delete it, and it will be fetched again")
 
 
 def _why(error: Exception) -> str:

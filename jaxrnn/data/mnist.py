@@ -97,7 +97,7 @@ def load_idx_folder(folder: str | os.PathLike) -> Dataset:
 def load_remote(remotes: Sequence[Remote], cache: Path, probe: Callable[[str], None] = download.probe) -> Dataset:
     """``remotes``, in the order of ``FILES``, through tensorflow-datasets; the digits where they cannot be had.
 
-    Raises ``DataError`` where a file that was fetched has not its checksum.
+    Raises ``DataError`` where the checksum of a fetched file is wrong.
     """
     try:
         paths = download.fetch("mnist", remotes, cache, probe)
