@@ -105,19 +105,18 @@ def command_line(name: str) -> str:
 def prepare_devices(count: int | None) -> None:
     """Make every CPU core a device, and keep compiled programs in the user's cache folder from one start to the next.
 
-    Called before the first array is made.
+    Called before the first array is made. Where the program has settled either itself, that stays.
 
     Raises:
-        SettingsError: ``count`` is below 1, or arrays were made before.
+        SettingsError: ``count`` is below 1.
     """
     if count is not None and count < 1:
         raise SettingsError(f"--devices must be at least 1, not {count}")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
+    settled = jax.config.values
+    if settled["jax_num_cpu_devices"] < 0:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         jax.config.update("jax_num_cpu_devices", max(cores, count or 1))
-    except RuntimeError as error:
-        raise SettingsError(f"the number of devices is settled once arrays exist: {error}") from error
-    if jax.config.values["jax_compilation_cache_dir"] is None:
+    if settled["jax_compilation_cache_dir"] is None:
         jax.config.update("jax_compilation_cache_dir", str(user_cache_path("jaxrnn") / "compiled"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 

@@ -60,16 +60,19 @@ def from_torch_state_dict(state: Mapping[str, Any], mode: str) -> Stack:
     bias: Bias = "torch" if "bias_ih_l0" in state else "none"
     d, h = (np.shape(state[name])[-1] for name in ("weight_ih_l0", "weight_hh_l0"))
 
-    layer = stack(_CELLS[mode], d, [h] * layers, bidirectional=bidirectional, bias=bias, rngs=nnx.Rngs(0))
+    # drawn only to be replaced, so by what is drawn fastest: orthogonal blocks of a wide layer take seconds
+    options: dict[str, Any] = {"bias": bias, "init": "pytorch", "rngs": nnx.Rngs(0)}
+    layer = stack(_CELLS[mode], d, [h] * layers, bidirectional=bidirectional, **options)
     places = dict(_places(layer))
     if set(places) != set(state):
         odd = ", ".join(sorted(set(places) ^ set(state)))
         raise ValueError(f"not the state dict of {layers} layers of {mode}: {odd} missing or too many")
     for name, (cell, attribute) in places.items():
-        value, place = np.asarray(state[name]), getattr(cell, attribute)
+        # a copy, for JAX may read the memory only when the module has gone on training
+        value, place = np.asarray(state[name]).copy(), getattr(cell, attribute)
         if value.shape != place.shape[::-1]:
             raise ValueError(f"{name} must have shape {place.shape[::-1]}, not {value.shape}")
-        setattr(cell, attribute, nnx.Param(jnp.array(value.T)))  # a copy: asarray may share PyTorch's memory
+        setattr(cell, attribute, nnx.Param(jnp.asarray(value.T)))
     return layer
 
 

@@ -182,9 +182,10 @@ class Stack(nnx.Module):
 
 
 def _dropped(key: Key[Array, ""], xs: Float[Array, "*b t d"], rate: ArrayLike) -> Float[Array, "*b t d"]:
-    keep = jax.random.bernoulli(key, 1 - jnp.asarray(rate), xs.shape)
-    scale = jnp.where(jnp.asarray(rate) < 1, 1 / jnp.maximum(1 - jnp.asarray(rate), jnp.finfo(xs.dtype).tiny), 0)
-    return jnp.where(keep, xs * scale.astype(xs.dtype), 0)
+    rate = jnp.asarray(rate)
+    keep = jax.random.bernoulli(key, 1 - rate, xs.shape)
+    share = jnp.where(rate < 1, 1 - rate, 1)  # a rate of 1 keeps nothing: there is nothing to scale, and no 1/0
+    return jnp.where(keep, xs * (1 / share).astype(xs.dtype), 0)
 
 
 def stack(

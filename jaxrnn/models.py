@@ -15,6 +15,8 @@ from jaxrnn.typing import Array, Float, Init
 
 def linear(in_features: int, out_features: int, *, init: Init = "default", rngs: nnx.Rngs) -> nnx.Linear:
     """``y = x W + b``; ``init="pytorch"`` draws W and b from U(-1/sqrt(d), 1/sqrt(d)), as `torch.nn.Linear` does."""
+    if init not in ("default", "pytorch"):
+        raise ValueError(f"init must be 'default' or 'pytorch', not {init!r}")
     dtype = jnp.result_type(float)
     if init == "default":
         return nnx.Linear(in_features, out_features, param_dtype=dtype, rngs=rngs)

@@ -49,6 +49,10 @@ class Study:
     reference: Sequence[runfolder.Reference] = ()
 
 
+SAVE_SECONDS = 10.0
+"""How much work a kill can cost at most."""
+
+
 def conduct(name: str, settings: TrainingSettings, study: Study) -> dict[str, Any]:
     """Train ``settings.seeds`` runs of the study, leave a whole run folder, and return what its ``result.json`` says.
 
@@ -122,6 +126,7 @@ def conduct(name: str, settings: TrainingSettings, study: Study) -> dict[str, An
             devices=settings.devices,
             resume=resume,
             save=save,
+            save_every=SAVE_SECONDS,
             stop=stop,
         )
     progress = fitted.progress

@@ -1,0 +1,147 @@
+"""The command line: exit codes, one clear line for each mistake, and signals."""
+
+import os
+import signal
+import threading
+from dataclasses import dataclass
+
+import jax
+import pytest
+
+from jaxrnn.command import Settings, Stopped, TrainingSettings, command, prepare_devices, stop_requests
+from jaxrnn.errors import DataError, SettingsError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Own(TrainingSettings):
+    """Settings of a command that only this test knows."""
+
+    size: int = 3
+    """How large."""
+
+    @classmethod
+    def quick_defaults(cls):
+        return cls(quick=True, size=1, epochs=2)
+
+
+def parsed(*argv):
+    found = []
+    assert command("own", Own, lambda name, settings: found.append((name, settings)), argv) == 0
+    ((name, settings),) = found
+    assert name == "own"
+    return settings
+
+
+def test_what_is_typed_reaches_the_experiment():
+    assert parsed() == Own()
+    assert parsed("--size", "7", "--seeds", "2", "--resume") == Own(size=7, seeds=2, resume=True)
+
+
+def test_quick_gives_other_defaults_and_what_is_typed_goes_before_them():
+    assert parsed("--quick") == Own(quick=True, size=1, epochs=2)
+    assert parsed("--epochs", "5", "--quick") == Own(quick=True, size=1, epochs=5)
+
+
+def test_help_explains_every_setting(capsys):
+    with pytest.raises(SystemExit) as end:
+        command("own", Own, lambda name, settings: None, ["--help"])
+    assert end.value.code == 0
+    text = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "usage: python -m experiments.own" in text and "that only this test knows" in text
+    for option in (
+        "--out",
+        "--quick",
+        "--seeds",
+        "--seed",
+        "--epochs",
+        "--data-dir",
+        "--devices",
+        "--resume",
+        "--size",
+    ):
+        assert option in text
+    assert "How large. (default: 3)" in text
+
+
+def test_a_mistyped_option_ends_with_2(capsys):
+    with pytest.raises(SystemExit) as end:
+        command("own", Own, lambda name, settings: None, ["--sizes", "3"])
+    assert end.value.code == 2
+
+
+def raising(error):
+    def main(name, settings):
+        raise error
+
+    return main
+
+
+def test_a_user_s_error_is_one_line_and_2(capsys):
+    assert command("own", Own, raising(DataError("no such folder: x")), []) == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "python -m experiments.own: no such folder: x\n")
+
+
+def test_stopped_is_130_and_says_how_to_go_on(capsys):
+    argv = ["--out", "a folder", "--size", "4"]
+    assert command("own", Own, raising(Stopped("1 of 2 epochs are saved")), argv) == 130
+    line = "stopped; 1 of 2 epochs are saved. To go on: python -m experiments.own --out 'a folder' --size 4 --resume"
+    assert capsys.readouterr().err == f"python -m experiments.own: {line}\n"
+    assert command("own", Own, raising(Stopped("x")), [*argv, "--resume"]) == 130
+    assert capsys.readouterr().err.endswith("--out 'a folder' --size 4 --resume\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_outside_of_training_is_130_at_once(capsys, number):
+    before = signal.getsignal(number)
+    assert command("own", Own, lambda name, settings: os.kill(os.getpid(), number), []) == 130
+    assert capsys.readouterr().err == "python -m experiments.own: stopped at once\n"
+    assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_asks_and_the_second_insists(number, capsys):
+    before = signal.getsignal(number)
+    with stop_requests() as stop:
+        assert not stop()
+        os.kill(os.getpid(), number)
+        assert stop()
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
+    assert signal.getsignal(number) is before
+    assert "saving first" in capsys.readouterr().err
+
+
+def test_in_a_thread_nothing_is_asked():
+    answers = []
+
+    def work():
+        with stop_requests() as stop:
+            answers.append(stop())
+        command("own", Own, lambda name, settings: answers.append(settings.size), [])
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert answers == [False, 3]
+
+
+def test_devices_below_one_are_an_error(capsys):
+    with pytest.raises(SettingsError, match="--devices must be at least 1, not 0"):
+        prepare_devices(0)
+    assert command("own", Own, lambda name, settings: None, ["--devices", "0"]) == 2
+    assert "--devices must be at least 1" in capsys.readouterr().err
+
+
+def test_what_the_program_has_settled_stays():
+    before = (jax.config.jax_num_cpu_devices, jax.config.jax_compilation_cache_dir)
+    prepare_devices(None)
+    assert (jax.config.jax_num_cpu_devices, jax.config.jax_compilation_cache_dir) == before
+
+
+def test_an_experiment_without_training_has_no_devices():
+    @dataclass(frozen=True, kw_only=True)
+    class Plain(Settings):
+        """No training."""
+
+    assert command("plain", Plain, lambda name, settings: None, ["--quick"]) == 0

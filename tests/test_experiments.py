@@ -1,0 +1,212 @@
+"""Every experiment as a user types it: the whole path with --quick, bad input, and being killed."""
+
+import gzip
+import json
+import re
+import signal
+import struct
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments import EXPERIMENTS, mnist_gru, mnist_rnn
+from experiments.mnist import main
+from jaxrnn.command import command
+from runs import bits, contents
+
+ROOT = Path(__file__).parents[1]
+
+
+def experiment(name, *options):
+    """A command in a process of its own, where warnings are as quiet as a user has them."""
+    arguments = [sys.executable, "-m", f"experiments.{name}", *map(str, options)]
+    return subprocess.Popen(arguments, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def finish(process):
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_the_whole_path_with_quick(name, tmp_path):
+    code, out, err = finish(experiment(name, "--quick", "--out", tmp_path / "run"))
+    assert code == 0, err
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["experiment"] == name and result["finished"] is True
+    assert list((tmp_path / "run").glob("*.png"))
+    if name.startswith("mnist_"):
+        assert result["dataset"]["name"] == "digits" and "NOT MNIST" in out
+        assert result["metrics"]["test_accuracy"]["mean"] > 0.8  # chance is 0.1
+        assert set(result["answers"]) == {"T11", "T12", "T13", "T14", "T15", "T17"}
+
+
+def write_idx(folder, train=96, test=40, **changes):
+    """A folder with four small IDX files of MNIST's shape, bytes or arrays of it replaced by ``changes``."""
+    rng = np.random.default_rng(0)
+    files = {}
+    for split, count in (("train", train), ("t10k", test)):
+        labels = rng.integers(0, 10, count, np.uint8)
+        images = (rng.integers(0, 60, (count, 28, 28)) + 15 * labels[:, None, None]).astype(np.uint8)
+        files[f"{split}-images-idx3-ubyte"], files[f"{split}-labels-idx1-ubyte"] = images, labels
+    for name, value in (files | changes).items():
+        if value is None:
+            continue
+        if isinstance(value, np.ndarray):
+            header = struct.pack(f">BBBB{value.ndim}I", 0, 0, 8, value.ndim, *value.shape)
+            value = gzip.compress(header + value.tobytes())
+        (folder / f"{name}.gz").write_bytes(value)
+    return folder
+
+
+@pytest.fixture
+def small(tmp_path):
+    (tmp_path / "data").mkdir()
+    return write_idx(tmp_path / "data")
+
+
+def run(name, settings, *options):
+    return command(name, settings, main, [*map(str, options), "--hidden", "4", "--epochs", "1", "--batch", "32"])
+
+
+def test_any_folder_with_the_four_files_is_trained_on_and_named_idx(small, tmp_path):
+    assert run("mnist_rnn", mnist_rnn.Settings, "--data-dir", small, "--out", tmp_path / "run") == 0
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["dataset"] == {"name": "idx", "source": "idx files", "train": 96, "test": 40}
+    assert "28 time steps" in result["answers"]["T11"]
+    error, accuracy = (result["metrics"][name]["mean"] for name in ("test_error", "test_accuracy"))
+    assert error + accuracy == pytest.approx(1) and f"{error:.4f}" in result["answers"]["T17"]
+
+
+def test_validation_holds_out_the_end_of_the_training_set(small, tmp_path):
+    options = ("--data-dir", small, "--out", tmp_path / "run", "--validation", 16, "--patience", 3)
+    assert run("mnist_rnn", mnist_rnn.Settings, *options) == 0
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["dataset"]["train"] == 80 and "validation_loss" in result["metrics"]
+
+
+LABELS = np.zeros(96, np.uint8)
+IMAGES = np.zeros((96, 28, 28), np.uint8)
+WHOLE = gzip.compress(struct.pack(">BBBBI", 0, 0, 8, 1, 96) + bytes(96))
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"train-labels-idx1-ubyte": None}, "train-labels-idx1-ubyte"),
+        ({"train-labels-idx1-ubyte": WHOLE[:-9]}, "train-labels-idx1-ubyte.*truncated"),
+        (
+            {"train-labels-idx1-ubyte": gzip.compress(b"\x01\x02\x03\x04" * 30)},
+            "train-labels-idx1-ubyte.*not an IDX file",
+        ),
+        ({"train-labels-idx1-ubyte": LABELS[:95]}, "96.*95"),
+        ({"train-labels-idx1-ubyte": LABELS + 10}, "train-labels-idx1-ubyte.*0 to 9"),
+        ({"train-images-idx3-ubyte": IMAGES[:, :, :5]}, "28 x 5|28x5|\\(28, 5\\)"),
+    ],
+)
+def test_broken_data_are_one_line_and_2(tmp_path, capsys, changes, words):
+    (tmp_path / "data").mkdir()
+    folder = write_idx(tmp_path / "data", **changes)
+    out = tmp_path / "run"
+    assert run("mnist_gru", mnist_gru.Settings, "--data-dir", folder, "--out", out) == 2
+    said = capsys.readouterr()
+    assert said.err.count("\n") == 1 and said.err.startswith("python -m experiments.mnist_gru: ")
+    assert re.search(words, said.err), said.err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (["--data-dir", "nowhere"], "nowhere"),
+        (["--out", "{small}/train-images-idx3-ubyte.gz"], "cannot write into the folder"),
+        (["--seeds", "0"], "--seeds must be at least 1"),
+        (["--hidden", "0"], "--hidden must be at least 1"),
+        (["--devices", "999"], "--devices"),
+        (["--validation", "96"], "--validation 96 leaves nothing of 96 examples"),
+        (["--patience", "2"], "hold examples out by --validation"),
+        (["--dropout", "1"], "--dropout must be at least 0 and below 1"),
+        (["--learning-rate", "nan"], "--learning-rate and --clip-norm must be above 0"),
+        (["--warmup", "3"], "--warmup must be at least 0 and below the run's 3 updates"),
+        (["--resume"], "nothing to resume"),
+    ],
+)
+def test_settings_that_make_no_sense_are_one_line_and_2(small, tmp_path, capsys, options, words):
+    options = [option.format(small=small) for option in options]
+    argv = ["--data-dir", str(small), "--out", str(tmp_path / "run"), "--batch", "32", "--epochs", "1", *options]
+    assert command("mnist_gru", mnist_gru.Settings, main, argv) == 2
+    said = capsys.readouterr()
+    assert said.err.count("\n") == 1 and words in said.err
+
+
+def test_another_experiment_s_checkpoint_is_kept(small, tmp_path, capsys):
+    options = ("--data-dir", small, "--out", tmp_path / "run")
+    assert run("mnist_rnn", mnist_rnn.Settings, *options) == 0
+    before = contents(tmp_path / "run")
+    assert run("mnist_gru", mnist_gru.Settings, *options, "--resume") == 2
+    assert "is one of mnist_rnn, not of mnist_gru" in capsys.readouterr().err
+    assert contents(tmp_path / "run") == before
+
+
+LONG = ("--quick", "--epochs", "300", "--hidden", "16", "--seeds", "2")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    out = tmp_path_factory.mktemp("uninterrupted") / "run"
+    code, _, err = finish(experiment("mnist_rnn", *LONG, "--out", out))
+    assert code == 0, err
+    return bits(out)
+
+
+@contextmanager
+def training(arguments):
+    """The process of a command when it has drawn its progress bar for the second time: it is amid its epochs then."""
+    with subprocess.Popen(arguments, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            said = ""
+            while said.count("loss=") < 2:
+                character = process.stderr.read(1)
+                assert character, f"it ended before it was stopped: {said}"
+                said += character
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_with_130_and_resume_gives_the_same_bits(number, uninterrupted, tmp_path):
+    arguments = [*LONG, "--out", str(tmp_path / "run")]
+    with training([sys.executable, "-m", "experiments.mnist_rnn", *arguments]) as process:
+        process.send_signal(number)
+        code, _, err = finish(process)
+    assert code == 130 and "Traceback" not in err
+    assert f"python -m experiments.mnist_rnn {' '.join(arguments)} --resume" in err
+    assert not (tmp_path / "run" / "result.json").exists()
+    code, _, err = finish(experiment("mnist_rnn", *arguments, "--resume"))
+    assert code == 0, err
+    assert bits(tmp_path / "run") == uninterrupted
+
+
+SAVING_ALWAYS = """
+import sys
+from jaxrnn import study
+from jaxrnn.command import command
+from experiments.mnist_rnn import Settings, main
+study.SAVE_SECONDS = 0.0
+sys.exit(command("mnist_rnn", Settings, main))
+"""
+
+
+def test_kill_minus_9_and_resume_gives_the_same_bits(uninterrupted, tmp_path):
+    arguments = [*LONG, "--out", str(tmp_path / "run")]
+    with training([sys.executable, "-c", SAVING_ALWAYS, *arguments]) as process:
+        process.kill()
+        assert finish(process)[0] == -signal.SIGKILL
+    code, _, err = finish(experiment("mnist_rnn", *arguments, "--resume"))
+    assert code == 0, err
+    assert bits(tmp_path / "run") == uninterrupted

@@ -1,0 +1,212 @@
+"""A training experiment from start to result: what it leaves, how it goes on, and what it refuses."""
+
+import contextlib
+import csv
+import json
+import shutil
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+from jaxrnn import study, train
+from jaxrnn.command import Stopped, TrainingSettings
+from jaxrnn.data import Dataset
+from jaxrnn.errors import CheckpointError, SettingsError, UserError
+from jaxrnn.layers import stack
+from jaxrnn.models import Classifier
+from jaxrnn.study import Study, conduct
+from jaxrnn.train import Hparams, Task, Watch, cross_entropy
+from runs import bits, contents
+
+RNG = np.random.default_rng(0)
+DATA = Dataset(
+    "waves", "made for this test", RNG.normal(size=(90, 4, 3)).astype(np.float32), RNG.integers(0, 3, 90, np.int32),
+    RNG.normal(size=(20, 4, 3)).astype(np.float32), RNG.integers(0, 3, 20, np.int32), 3,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(TrainingSettings):
+    """A tiny classifier."""
+
+    learning_rate: float = 1e-2
+    """Learning rate."""
+
+
+def make_model(rngs, hparams):
+    return Classifier(stack("elman", 3, [5], init="pytorch", rngs=rngs), 3, init="pytorch", rngs=rngs)
+
+
+def waves(settings, **changes):
+    return Study(**{
+        "task": Task(make_model, cross_entropy, lambda h: optax.adam(h.learning_rate), 32),
+        "hparams": Hparams(learning_rate=settings.learning_rate),
+        "dataset": DATA,
+        "train": (DATA.x_train, DATA.y_train),
+        "evals": {"test": (DATA.x_test, DATA.y_test)},
+        "answers": lambda fitted, parameters: {"T0": f"{parameters} parameters"},
+    } | changes)  # fmt: skip
+
+
+def run(out, name="waves", study_of=waves, **settings):
+    settings = Settings(out=out, **settings)
+    return conduct(name, settings, study_of(settings))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The uninterrupted run of two seeds and six epochs."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    run(out, seeds=2, epochs=6)
+    return out
+
+
+def test_a_run_leaves_its_folder_whole(whole, capsys):
+    assert {path.name for path in whole.iterdir()} == {
+        "config.json", "history.csv", "result.json", "learning_curves.png", "checkpoint",
+    }  # fmt: skip
+    result = json.loads((whole / "result.json").read_text())
+    assert result["experiment"] == "waves" and result["finished"] is True
+    assert result["dataset"] == {"name": "waves", "source": "made for this test", "train": 90, "test": 20}
+    assert result["parameters"] == 3 * 5 + 5 * 5 + 5 + 5 + 5 * 3 + 3
+    assert result["answers"] == {"T0": f"{result['parameters']} parameters"}
+    assert result["config"] == json.loads((whole / "config.json").read_text())
+    assert set(result["seconds"]) == {"total", "compile", "train"} and min(result["seconds"].values()) > 0
+    with open(whole / "history.csv") as file:
+        history = list(csv.DictReader(file))
+    assert [(int(row["epoch"]), int(row["run"])) for row in history] == [(e, r) for e in range(1, 7) for r in (0, 1)]
+    for metric in ("test_accuracy", "test_error", "test_loss", "train_loss", "train_accuracy"):
+        runs = [float(row[metric]) for row in history[-2:]]
+        assert result["metrics"][metric]["runs"] == pytest.approx(runs, rel=1e-6)
+        assert result["metrics"][metric]["mean"] == pytest.approx(np.mean(runs), rel=1e-6)
+        assert result["metrics"][metric]["std"] == pytest.approx(np.std(runs, ddof=1), rel=1e-6)
+
+
+def test_it_says_what_it_trains_and_what_came_out(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    run(tmp_path / "run", epochs=1)
+    said = capsys.readouterr().out
+    for words in ("ElmanCell (3 -> 5, 5 -> 5)", "tanh", "identity (softmax in the loss)", "90 examples to train on"):
+        assert words in said
+    assert "20 for test" in said and "test_accuracy" in said and "result.json" in said
+
+
+def test_run_0_of_several_is_the_run_of_one_seed(whole, tmp_path):
+    alone = run(tmp_path / "run", seeds=1, epochs=6)["metrics"]["test_loss"]["runs"]
+    together = json.loads((whole / "result.json").read_text())["metrics"]["test_loss"]["runs"]
+    assert alone[0] == pytest.approx(together[0], rel=1e-5) and abs(together[0] - together[1]) > 1e-3
+
+
+def test_longer_is_the_same_run(whole, tmp_path):
+    run(tmp_path / "run", seeds=2, epochs=3)
+    run(tmp_path / "run", seeds=2, epochs=6, resume=True)
+    assert bits(tmp_path / "run") == bits(whole)
+
+
+def test_a_finished_run_resumed_says_the_same(whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "run")
+    run(tmp_path / "run", seeds=2, epochs=6, resume=True)
+    assert bits(tmp_path / "run") == bits(whole)
+
+
+def test_stopped_before_the_first_save_starts_from_the_beginning(whole, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text("{}")
+    run(tmp_path / "run", seeds=2, epochs=6, resume=True)
+    assert bits(tmp_path / "run") == bits(whole)
+
+
+def test_starting_over_keeps_the_earlier_run(tmp_path, capsys):
+    run(tmp_path / "run", epochs=1)
+    before = {path.name: data for path, data in contents(tmp_path / "run").items()}
+    run(tmp_path / "run", epochs=1, learning_rate=0.5)
+    assert {path.name: data for path, data in contents(tmp_path / "run.1").items()} == before
+    assert "run.1" in capsys.readouterr().out.replace("\n", "")
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"learning_rate": 0.5}, "other settings: learning_rate was 0.01 and is 0.5"),
+        ({"seeds": 3}, "other settings: seeds was 2 and is 3"),
+        ({"name": "ripples"}, "is one of waves, not of ripples"),
+        ({"study_of": lambda s: waves(s, train=(DATA.x_train + 1, DATA.y_train))}, "was trained on other data"),
+        ({"study_of": lambda s: waves(s, same_epochs=True), "epochs": 7}, "epochs was None and is 7"),
+    ],
+)
+def test_another_run_s_checkpoint_is_refused_and_left_alone(whole, changes, message):
+    before = contents(whole)
+    with pytest.raises(CheckpointError, match=message):
+        run(whole, **{"seeds": 2, "epochs": 6, "resume": True} | changes)
+    assert contents(whole) == before
+
+
+def test_a_damaged_checkpoint_is_refused_and_left_alone(whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "run")
+    largest = max((tmp_path / "run" / "checkpoint").rglob("*"), key=lambda path: path.stat().st_size)
+    data = bytearray(largest.read_bytes())
+    data[len(data) // 2] ^= 1
+    largest.write_bytes(data)
+    before = contents(tmp_path / "run")
+    with pytest.raises(CheckpointError, match="damaged"):
+        run(tmp_path / "run", seeds=2, epochs=6, resume=True)
+    assert contents(tmp_path / "run") == before
+
+
+def test_nothing_to_resume_is_an_error_that_writes_nothing(tmp_path):
+    with pytest.raises(CheckpointError, match="nothing to resume"):
+        run(tmp_path / "run", resume=True)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("option", ["seeds", "epochs"])
+def test_counts_must_be_positive(tmp_path, option):
+    with pytest.raises(SettingsError, match=f"--{option} must be at least 1, not 0"):
+        run(tmp_path / "run", **{option: 0})
+
+
+def test_too_many_devices_are_an_error(tmp_path):
+    with pytest.raises(SettingsError, match=f"--devices: .* the {jax.device_count()} there are, not 999"):
+        run(tmp_path / "run", devices=999)
+
+
+def test_a_folder_below_a_file_is_an_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SettingsError, match="cannot write into the folder"):
+        run(tmp_path / "file" / "run")
+
+
+def test_all_runs_failed_is_an_error_with_the_step(tmp_path):
+    with pytest.raises(UserError, match="no run kept a finite loss .* at step 1.*--learning-rate"):
+        run(tmp_path / "run", learning_rate=float("inf"), epochs=2)
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["finished"] is False and result["metrics"]["test_loss"]["runs"] == [None]
+
+
+def test_early_stopping_reports_the_best_weights(tmp_path):
+    def watched(settings):
+        return waves(settings, watch=Watch("test_loss", 2))
+
+    result = run(tmp_path / "run", study_of=watched, epochs=60, learning_rate=0.3)
+    with open(tmp_path / "run" / "history.csv") as file:
+        losses = [float(row["test_loss"]) for row in csv.DictReader(file)]
+    assert len(losses) < 60
+    assert result["metrics"]["test_loss"]["mean"] == pytest.approx(min(losses), rel=1e-5)
+
+
+def test_a_stop_in_the_middle_of_an_epoch_saves_and_says_where(whole, tmp_path, monkeypatch):
+    @contextlib.contextmanager
+    def at_the_fifth_look():
+        looks = iter(range(100))
+        yield lambda: next(looks) == 4
+
+    monkeypatch.setattr(train, "SEGMENT_SECONDS", 0.0)  # a step between two looks
+    with monkeypatch.context() as patch, pytest.raises(Stopped, match=r"1 of 6 epochs and 1 steps are saved in .*run"):
+        patch.setattr(study, "stop_requests", at_the_fifth_look)
+        run(tmp_path / "run", seeds=2, epochs=6)
+    assert not (tmp_path / "run" / "result.json").exists()
+    run(tmp_path / "run", seeds=2, epochs=6, resume=True)
+    assert bits(tmp_path / "run") == bits(whole)

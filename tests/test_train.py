@@ -1,0 +1,344 @@
+"""Training: a run is a function of its key, however it is spread, cut into segments, interrupted or accompanied."""
+
+import logging
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+from jaxrnn import train
+from jaxrnn.layers import stack
+from jaxrnn.models import Classifier
+from jaxrnn.train import Hparams, Progress, Run, Task, Watch, abstract_runs, cross_entropy, fit, spread, start
+
+N, T, D, H, K = 150, 5, 3, 6, 4
+
+
+def examples(seed, n=N):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(n, T, D)), rng.integers(0, K, n).astype(np.int32)
+
+
+TRAIN, TEST = examples(0), examples(1, 70)
+
+
+def task(optimiser=optax.adam, batch=64, objective=cross_entropy, layers=1):
+    def make_model(rngs, hparams):  # the cheapest to compile
+        return Classifier(stack("elman", D, [H] * layers, init="pytorch", rngs=rngs), K, init="pytorch", rngs=rngs)
+
+    return Task(make_model, objective, lambda h: optimiser(h.learning_rate), batch)
+
+
+def quiet_fit(task, keys, hparams=None, data=TRAIN, **options):
+    options = {"epochs": 2, "evals": {"test": TEST}, "progress": False} | options
+    return fit(task, keys, Hparams() if hparams is None else hparams, data, **options)
+
+
+def model_leaves(fitted):
+    return jax.tree.leaves(jax.device_get(fitted.progress.runs.model))
+
+
+def saved(fitted):
+    """Everything of a run as plain arrays, to compare bit by bit."""
+    runs = fitted.progress.runs
+    return jax.tree.leaves(jax.device_get(runs._replace(key=jax.random.key_data(runs.key))))
+
+
+def assert_same_bits(fitted, other):
+    for a, b in zip(saved(fitted), saved(other), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert without_seconds(fitted) == without_seconds(other)
+
+
+def without_seconds(fitted):
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in fitted.progress.history]
+
+
+def keys(count):
+    return jax.random.split(jax.random.key(7), count)
+
+
+needs_two_devices = pytest.mark.skipif(jax.device_count() < 2, reason="there is but one device")
+
+
+@needs_two_devices
+@pytest.mark.parametrize("batch", [64, 65, 100])  # halves evenly; not at all; leaves a last batch for one device alone
+def test_two_devices_give_the_gradients_of_one(batch):
+    # under SGD with rate 1 the change of the weights is the gradient; Adam would hide a factor
+    with jax.enable_x64(True):
+        data = (jnp.asarray(TRAIN[0]), TRAIN[1])
+        fits = [
+            quiet_fit(task(optax.sgd, batch), keys(1), Hparams(learning_rate=1.0), data, epochs=1, devices=n)
+            for n in (1, 2)
+        ]
+        begun = jax.vmap(lambda k: start(task(optax.sgd), k, Hparams(), TRAIN))(keys(1))
+        for first, one, two in zip(jax.tree.leaves(begun.model), *map(model_leaves, fits), strict=True):
+            assert np.abs(one - first).max() > 1e-3
+            np.testing.assert_allclose(two - first, one - first, rtol=1e-11, atol=1e-13)
+        assert fits[0].metrics["test_loss"] == pytest.approx(fits[1].metrics["test_loss"], rel=1e-12)
+
+
+def test_a_step_is_the_gradient_of_the_mean_loss():
+    """One full-batch SGD step of the compiled program against plain `jax.grad`."""
+    with jax.enable_x64(True):
+        data = (jnp.asarray(TRAIN[0]), jnp.asarray(TRAIN[1]))
+        begun = start(task(optax.sgd), jax.random.key(3), Hparams(), data)
+
+        def loss(model):
+            return cross_entropy(model, *data, Hparams(), None)["loss"].mean()
+
+        value, gradient = jax.value_and_grad(loss)(begun.model)
+        fitted = quiet_fit(
+            task(optax.sgd, batch=N), jax.random.key(3), Hparams(learning_rate=0.5), data, epochs=1, evals=None
+        )
+        row = fitted.progress.history[0]
+        assert row["train_loss"] == pytest.approx(float(value), rel=1e-12)
+        assert row["gradient_norm"] == pytest.approx(float(optax.tree.norm(gradient)), rel=1e-12)
+        assert row["update_norm"] == pytest.approx(0.5 * float(optax.tree.norm(gradient)), rel=1e-12)
+        assert row["parameter_norm"] == pytest.approx(float(optax.tree.norm(fitted.progress.runs.model)), rel=1e-12)
+        expected = jax.tree.map(lambda p, g: p - 0.5 * g, begun.model, gradient)
+        for a, b in zip(model_leaves(fitted), jax.tree.leaves(expected), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-15)
+
+
+def test_clipping_scales_the_whole_gradient_to_the_norm():
+    hparams = Hparams(learning_rate=1.0, clip_norm=1e-3)
+    fitted = quiet_fit(task(optax.sgd, batch=N), jax.random.key(0), hparams, epochs=1)
+    row = fitted.progress.history[0]
+    assert row["gradient_norm"] > 0.01  # the history tells the norm before clipping
+    assert row["update_norm"] == pytest.approx(1e-3, rel=1e-5)
+
+
+@pytest.mark.parametrize("x64, tolerance", [(False, 1e-5), (True, 1e-9)])
+def test_a_run_among_others_is_the_run_alone(x64, tolerance):
+    rates = np.array([1e-2, 1e-3, 3e-3])
+    with jax.enable_x64(x64):
+        data = (TRAIN[0].astype(float if x64 else np.float32), TRAIN[1])
+        together = quiet_fit(task(batch=32), keys(3), Hparams(learning_rate=rates), data, epochs=4)  # 20 steps
+        for i, rate in enumerate(rates):
+            alone = quiet_fit(task(batch=32), keys(3)[i], Hparams(learning_rate=rate), data, epochs=4)
+            for a, b in zip(model_leaves(together), model_leaves(alone), strict=True):
+                assert np.abs(a[i] - b).max() < tolerance
+            assert together.metrics["test_loss"][i] == pytest.approx(alone.metrics["test_loss"][0], abs=tolerance)
+
+
+def test_the_same_key_gives_the_same_bits_and_another_key_others():
+    first, again, other = (quiet_fit(task(), jax.random.key(seed)) for seed in (5, 5, 6))
+    assert_same_bits(first, again)
+    assert all((a != b).any() for a, b in zip(model_leaves(first), model_leaves(other), strict=True))
+
+
+@pytest.mark.parametrize("pace", [1e9, 0.6, 1e-9])  # a step a segment, three, a whole epoch
+def test_segments_of_any_length_give_the_same_bits(pace, monkeypatch):
+    whole = quiet_fit(task(batch=16), keys(2))
+    # the clock sets how many steps a segment has: this one lets every two looks lie so many seconds apart
+    clock = iter(np.arange(0, 1e6) * pace)
+    monkeypatch.setattr(train.time, "perf_counter", lambda: next(clock))
+    assert_same_bits(quiet_fit(task(batch=16), keys(2)), whole)
+
+
+def stop_after(looks):
+    count = iter(range(looks + 100))
+    return lambda: next(count) >= looks
+
+
+@pytest.mark.parametrize("looks", [0, 1, 4, 9])
+def test_stopped_and_resumed_is_uninterrupted(looks, monkeypatch):
+    monkeypatch.setattr(train, "SEGMENT_SECONDS", 0.0)  # a step a segment
+    options = {"epochs": 3, "watch": Watch("test_loss", 5)}
+    whole = quiet_fit(task(batch=32), keys(2), **options)
+    kept = []
+    part = quiet_fit(task(batch=32), keys(2), **options, stop=stop_after(looks), save=kept.append)
+    assert not part.finished and part.metrics == {}
+    assert (part.progress.epoch, part.progress.step) == divmod(looks, 5)
+    rest = quiet_fit(task(batch=32), keys(2), **options, resume=kept[-1])
+    assert rest.finished
+    assert_same_bits(rest, whole)
+    assert rest.progress.seconds["train"] > kept[-1].seconds["train"]
+
+
+def test_five_epochs_and_five_are_ten_bit_for_bit():
+    whole = quiet_fit(task(), jax.random.key(1), epochs=10)
+    half = quiet_fit(task(), jax.random.key(1), epochs=5)
+    assert_same_bits(quiet_fit(task(), jax.random.key(1), epochs=10, resume=half.progress), whole)
+
+
+def test_abstract_runs_are_those_that_train():
+    for key in (keys(2), jax.random.key(0)):
+        real = quiet_fit(task(), key, watch=Watch("test_loss", 3)).progress.runs
+        abstract = abstract_runs(task(), key, Hparams(), TRAIN, keep_best=True)
+        assert jax.tree.structure(real) == jax.tree.structure(abstract)
+        for a, b in zip(jax.tree.leaves(real), jax.tree.leaves(abstract), strict=True):
+            assert (a.shape, a.dtype) == (b.shape, b.dtype)
+
+
+def number_of_example(model, x, y, hparams, key):
+    """An objective that tells which examples came by: the loss has their number, and a gradient of nothing."""
+    zero = 0 * sum(leaf.sum() for leaf in jax.tree.leaves(model))
+    return {"loss": y.astype(float) + zero, "square": y.astype(float) ** 2}
+
+
+@pytest.mark.parametrize("batch, devices", [(64, 1), (64, 2), (50, 1), (65, 2), (1000, 2)])
+@pytest.mark.parametrize("size", [150, 1])
+def test_an_epoch_and_an_evaluation_count_every_example_once(size, batch, devices):
+    numbered = (TRAIN[0][:size], np.arange(size, dtype=np.int32))
+    devices = min(devices, jax.device_count())
+    fitted = quiet_fit(
+        task(batch=batch, objective=number_of_example), keys(1), data=numbered, epochs=1, devices=devices,
+        evals={"test": numbered},
+    )  # fmt: skip
+    totals = {name: float(total[0]) for name, total in fitted.progress.runs.totals.items()}
+    assert totals["examples"] == size and totals["steps"] == math.ceil(size / batch)
+    assert totals["loss"] == sum(range(size)) and totals["square"] == sum(i * i for i in range(size))
+    assert fitted.metrics["test_loss"][0] == pytest.approx((size - 1) / 2, rel=1e-6)
+
+
+def test_evaluation_in_batches_is_the_mean_over_all():
+    model = start(task(), jax.random.key(0), Hparams(), TRAIN).model
+    data = tuple(map(jnp.asarray, TRAIN))
+    whole = {name: values.mean() for name, values in cross_entropy(model, *data, Hparams(), None).items()}
+    for batch in (7, 64, 150, 512):
+        found = train.evaluate(task(), model, Hparams(), data, batch=batch)
+        for name, value in whole.items():
+            assert found[name] == pytest.approx(float(value), rel=1e-6)
+    assert float(whole["accuracy"] + whole["error"]) == 1
+
+
+def test_the_order_of_the_data_is_another_in_every_epoch_and_run():
+    numbered = (jnp.asarray(TRAIN[0]), jnp.arange(N))
+    job = task(batch=1, objective=number_of_example)
+
+    @jax.jit
+    def first_example(key, epoch):
+        run = start(job, key, Hparams(), numbered)
+        return train.segment(job, run, Hparams(), numbered, epoch, 0, 1).totals["loss"]
+
+    found = [int(first_example(jax.random.key(k), e)) for k in range(4) for e in range(4)]
+    assert len(set(found)) > 10
+
+
+def test_a_run_that_diverges_stands_still_and_touches_no_neighbour(capsys):
+    calm, wild = np.array([1e-2, 1e-3, 1e-3]), np.array([1e-2, np.inf, 1e-3])
+    one, other = (quiet_fit(task(), keys(3), Hparams(learning_rate=rates)) for rates in (calm, wild))
+    runs = other.progress.runs
+    assert runs.failed_at.tolist() == [-1, 1, -1]  # an infinite step ruins the weights, the next loss shows it
+    assert runs.step.tolist() == [6, 1, 6]
+    for a, b in zip(saved(one), saved(other), strict=True):
+        np.testing.assert_array_equal(a[[0, 2]], b[[0, 2]])
+    assert np.isnan(other.metrics["test_loss"]).tolist() == [False, True, False]
+    assert [(row["run"], row["epoch"]) for row in other.progress.history] == [(0, 1), (2, 1), (0, 2), (2, 2)]
+
+
+def test_a_frozen_run_keeps_the_weights_from_before_and_the_step_is_named(capsys):
+    x, y = np.array(TRAIN[0], np.float32), TRAIN[1]
+    x[:] = np.nan
+    fitted = quiet_fit(task(), jax.random.key(0), data=(x, y), progress=True)
+    begun = start(task(), jax.random.key(0), Hparams(), TRAIN).model
+    for a, b in zip(model_leaves(fitted), jax.tree.leaves(begun), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+    assert int(fitted.progress.runs.failed_at) == 0 and fitted.progress.history == []
+    assert "Run 0: the loss is not finite at step 0" in capsys.readouterr().out
+
+
+def test_early_stopping_is_each_run_s_own_and_keeps_its_best():
+    rates = np.array([0.3, 1e-3])  # the first overshoots soon, the second is still learning at the end
+    options = {"epochs": 30, "watch": Watch("test_loss", 4)}
+    fitted = quiet_fit(task(), keys(2), Hparams(learning_rate=rates), **options)
+    runs = fitted.progress.runs
+    assert runs.stopped.tolist() == [True, False]
+    losses = [[row["test_loss"] for row in fitted.progress.history if row["run"] == i] for i in (0, 1)]
+    assert len(losses[0]) == 1 + int(np.argmin(losses[0])) + 4 and len(losses[1]) == 30
+    assert runs.best.epoch.tolist() == [1 + int(np.argmin(values)) for values in losses]
+    np.testing.assert_array_equal(runs.best.value, np.float32([min(values) for values in losses]))
+    np.testing.assert_allclose(fitted.metrics["test_loss"], [min(values) for values in losses], rtol=1e-6)
+
+
+def test_when_all_runs_have_stopped_training_ends():
+    fitted = quiet_fit(task(), keys(2), Hparams(learning_rate=np.array([np.inf, np.inf])), epochs=1000)
+    assert fitted.finished and fitted.progress.epoch <= 1 and fitted.progress.history == []
+
+
+def test_ten_epochs_compile_training_and_evaluation_once(caplog):
+    job = task(batch=32)  # its own functions: nothing that an earlier test compiled is found again
+    with jax.log_compiles(True), caplog.at_level(logging.WARNING):
+        seen = []
+        quiet_fit(job, keys(2), epochs=10, save=lambda progress: seen.append(len(caplog.records)), save_every=0.0)
+    compiled = [record.getMessage() for record in caplog.records if "Compiling" in record.getMessage()]
+    for program in ("train_segment", "evaluate_runs", "start_runs"):
+        assert sum(program in message for message in compiled) == 1, (program, compiled)
+    first, last = seen[0], seen[-1]
+    late = [record.getMessage() for record in caplog.records[first:last]]
+    assert not late, f"compiled after the first segment: {late}"
+    assert len(seen) > 10
+
+
+def test_dropout_draws_anew_at_every_step_and_repeats_with_the_key():
+    hparams = Hparams(dropout=0.5)
+    first, again = (quiet_fit(task(layers=2), jax.random.key(0), hparams) for _ in range(2))
+    assert_same_bits(first, again)
+    without = quiet_fit(task(layers=2), jax.random.key(0))
+    assert any((a != b).any() for a, b in zip(model_leaves(first), model_leaves(without), strict=True))
+
+    def keep_the_key(model, x, y, hparams, key):
+        zero = 0 * sum(leaf.sum() for leaf in jax.tree.leaves(model))
+        return {"loss": jnp.full(len(y), jax.random.uniform(key) if key is not None else 0.0) + zero}
+
+    job = task(batch=1, objective=keep_the_key)
+    run = start(job, jax.random.key(0), Hparams(), TRAIN)
+    data = tuple(map(jnp.asarray, TRAIN))
+    loss_after = jax.jit(lambda steps: train.segment(job, run, Hparams(), data, 0, 0, steps).totals["loss"])
+    drawn = [0.0] + [float(loss_after(steps)) for steps in (1, 2, 3)]
+    assert len(set(np.round(np.diff(drawn), 5))) == 3
+
+
+@pytest.mark.parametrize(
+    "runs, batch, devices, expected",
+    [
+        (1, 128, 1, (1, 1)),
+        pytest.param(1, 128, 2, (1, 2), marks=needs_two_devices),
+        pytest.param(2, 128, 2, (2, 1), marks=needs_two_devices),
+        pytest.param(3, 128, 2, (1, 2), marks=needs_two_devices),
+        pytest.param(4, 128, None, (2, 1), marks=needs_two_devices),
+        pytest.param(1, 63, 2, (1, 1), marks=needs_two_devices),  # under 32 rows each
+    ],
+)
+def test_runs_go_over_the_devices_first_then_batches(runs, batch, devices, expected):
+    if devices is None and jax.device_count() != 2:
+        pytest.skip("meant for two devices")
+    assert spread(runs, batch, devices).devices.shape == expected
+
+
+def test_errors_say_what_is_wrong():
+    with pytest.raises(ValueError, match="devices must lie between 1 and the"):
+        spread(1, 128, jax.device_count() + 1)
+    with pytest.raises(ValueError, match="devices must lie between 1 and the"):
+        spread(1, 128, 0)
+    with pytest.raises(ValueError, match=r"train must hold as many inputs as labels, .* not \[149, 150\]"):
+        quiet_fit(task(), keys(1), data=(TRAIN[0], TRAIN[1][:-1]))
+    with pytest.raises(ValueError, match=r"test must hold as many inputs as labels, and at least one, not \[0\]"):
+        quiet_fit(task(), keys(1), evals={"test": (TEST[0][:0], TEST[1][:0])})
+    with pytest.raises(ValueError, match="no 'valid_loss' to watch: the metrics are test_"):
+        quiet_fit(task(), keys(1), watch=Watch("valid_loss", 1))
+
+
+def test_a_model_with_other_leaves_than_floats_is_refused():
+    class Counting(nnx.Module):
+        def __init__(self):
+            self.count = nnx.Param(jnp.zeros((), jnp.int32))
+
+    job = Task(lambda rngs, hparams: Counting(), cross_entropy, lambda h: optax.sgd(0.1))
+    with pytest.raises(ValueError, match="must be arrays of floats, but .*count.* is int32"):
+        start(job, jax.random.key(0), Hparams(), TRAIN)
+
+
+def test_a_run_and_a_progress_hold_what_they_say():
+    fitted = quiet_fit(task(), keys(2))
+    assert isinstance(fitted.progress, Progress) and isinstance(fitted.progress.runs, Run)
+    assert [(row["epoch"], row["run"]) for row in fitted.progress.history] == [(1, 0), (1, 1), (2, 0), (2, 1)]
+    assert fitted.progress.runs.step.tolist() == [6, 6]
+    single = quiet_fit(task(), jax.random.key(0)).progress.runs
+    assert single.step.shape == () and single.key.shape == ()
