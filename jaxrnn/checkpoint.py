@@ -211,8 +211,10 @@ def _reserve(path: Path, size: int) -> None:
     """Finds out, at once and with the system's own words, whether ``size`` bytes still fit.
 
     A disk that fills while orbax writes is an error as well, but a late one, from threads of its own that all print
-    theirs.
+    theirs: that is what remains on systems that cannot reserve, such as macOS.
     """
+    if not hasattr(os, "posix_fallocate"):
+        return
     with path.open("wb") as file:
         os.posix_fallocate(file.fileno(), 0, max(size, 1))
     path.unlink()

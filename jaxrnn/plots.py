@@ -125,3 +125,94 @@ def _draw(axes: "Axes", points: Mapping[int, Sequence[float]], split: _Split) ->
     marker = split.marker if len(epochs) <= 12 else None
     (line,) = axes.plot(epochs, mean, split.line, color=split.colour, marker=marker, linewidth=2, markersize=6)
     return line
+
+
+class _Library(NamedTuple):
+    name: str
+    colour: str
+    marker: str
+
+
+LIBRARIES = {
+    "ours": _Library("jaxrnn", BLUE, "o"),
+    "torch": _Library("PyTorch", ORANGE, "s"),
+    "flax": _Library("Flax", GREEN, "^"),
+}
+"""The libraries that the benchmark sets side by side."""
+
+_UNITS = {"ms": "one training step (ms)", "s": "from the start of the process (s)"}
+
+
+def timings(rows: Sequence[Mapping[str, Any]], title: str) -> "Figure":
+    """How long each library took, a group of dots for each thing measured, from 0 on.
+
+    ``rows`` are those of ``benchmark.csv``: ``row``, ``library``, ``unit``, ``median``, ``lower_quartile``,
+    ``upper_quartile`` and ``floor``; other keys are not looked at. A dot is the median, with its number beside it, a
+    whisker reaches over the interquartile range, and a bar across the group is the floor. There is a panel for each
+    unit; a median or floor that is absent or None is left out.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    panels = {unit: [row for row in rows if row["unit"] == unit] for unit in _UNITS}
+    panels = {unit: lines for unit, lines in panels.items() if lines}
+    tallest = max((len({row["row"] for row in lines}) for lines in panels.values()), default=1)
+
+    figure = Figure(figsize=(9, 2 + 0.9 * tallest), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, fontsize=16, parse_math=False)
+    legend: dict[str, Any] = {}
+    axes: Axes
+    for (unit, lines), axes in zip(
+        panels.items(), figure.subplots(1, max(len(panels), 1), squeeze=False)[0], strict=False
+    ):
+        names = list(dict.fromkeys(row["row"] for row in lines))
+        for row in lines:
+            library, place = LIBRARIES[row["library"]], names.index(row["row"])
+            if row["floor"] is not None:
+                level = [place - 0.38, place + 0.38]
+                legend["floor (matrix products alone)"] = axes.plot(
+                    [row["floor"]] * 2, level, color=BLACK, linestyle="-", linewidth=2.5
+                )[0]
+            if row["median"] is None:
+                continue
+            height = place + 0.26 * (list(LIBRARIES).index(row["library"]) - 1)
+            low, high = row["median"] - row["lower_quartile"], row["upper_quartile"] - row["median"]
+            legend[library.name] = axes.errorbar(
+                row["median"],
+                height,
+                xerr=[[low], [high]],
+                color=library.colour,
+                marker=library.marker,
+                markersize=8,
+                linestyle="none",
+                elinewidth=2.5,
+                capsize=4,
+            )
+            axes.annotate(
+                f"{row['median']:.3g}",
+                (row["upper_quartile"], height),
+                xytext=(9, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=12,
+                color=library.colour,
+            )
+        axes.set_xlabel(_UNITS[unit], fontsize=14)
+        axes.set_yticks(range(len(names)), names, fontsize=13)
+        axes.set_ylim(len(names) - 0.5, -0.5)  # the first row on top
+        axes.set_xlim(0, 1.15 * axes.get_xlim()[1])  # room for the numbers
+        axes.tick_params(labelsize=13)
+        axes.grid(axis="x", color="#DDDDDD", linewidth=0.8)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+    order = [name for name in (*(library.name for library in LIBRARIES.values()), *legend) if name in legend]
+    figure.legend(
+        [legend[name] for name in dict.fromkeys(order)],
+        list(dict.fromkeys(order)),
+        loc="outside lower center",
+        ncols=4,
+        fontsize=13,
+        frameon=False,
+    )
+    return figure
