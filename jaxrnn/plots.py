@@ -140,6 +140,7 @@ LIBRARIES = {
 }
 """The libraries that the benchmark sets side by side."""
 
+_FLOOR = "floor (matrix products alone)"
 _UNITS = {"ms": "one training step (ms)", "s": "from the start of the process (s)"}
 
 
@@ -162,18 +163,14 @@ def timings(rows: Sequence[Mapping[str, Any]], title: str) -> "Figure":
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=16, parse_math=False)
     legend: dict[str, Any] = {}
-    axes: Axes
-    for (unit, lines), axes in zip(
-        panels.items(), figure.subplots(1, max(len(panels), 1), squeeze=False)[0], strict=False
-    ):
+    beside = figure.subplots(1, max(len(panels), 1), squeeze=False)[0]
+    for (unit, lines), axes in zip(panels.items(), beside, strict=False):  # of no panel, the axes stay empty
         names = list(dict.fromkeys(row["row"] for row in lines))
         for row in lines:
             library, place = LIBRARIES[row["library"]], names.index(row["row"])
             if row["floor"] is not None:
                 level = [place - 0.38, place + 0.38]
-                legend["floor (matrix products alone)"] = axes.plot(
-                    [row["floor"]] * 2, level, color=BLACK, linestyle="-", linewidth=2.5
-                )[0]
+                (legend[_FLOOR],) = axes.plot([row["floor"]] * 2, level, color=BLACK, linewidth=2.5)
             if row["median"] is None:
                 continue
             height = place + 0.26 * (list(LIBRARIES).index(row["library"]) - 1)
@@ -190,7 +187,7 @@ def timings(rows: Sequence[Mapping[str, Any]], title: str) -> "Figure":
                 capsize=4,
             )
             axes.annotate(
-                f"{row['median']:.3g}",
+                f"{row['median']:#.3g}".rstrip("."),
                 (row["upper_quartile"], height),
                 xytext=(9, 0),
                 textcoords="offset points",
@@ -206,13 +203,15 @@ def timings(rows: Sequence[Mapping[str, Any]], title: str) -> "Figure":
         axes.grid(axis="x", color="#DDDDDD", linewidth=0.8)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
-    order = [name for name in (*(library.name for library in LIBRARIES.values()), *legend) if name in legend]
+    order = [name for name in (*(library.name for library in LIBRARIES.values()), _FLOOR) if name in legend]
     figure.legend(
-        [legend[name] for name in dict.fromkeys(order)],
-        list(dict.fromkeys(order)),
+        [legend[name] for name in order],
+        order,
+        title="dots: medians, whiskers: interquartile ranges",
         loc="outside lower center",
         ncols=4,
         fontsize=13,
+        title_fontsize=13,
         frameon=False,
     )
     return figure

@@ -343,8 +343,10 @@ def fit(
         evals: data sets evaluated after every epoch, by name: ``test`` gives the columns ``test_loss`` and so on.
         watch: early stopping, and the best model of each run.
         devices: how many to use at most; see `spread`.
-        resume: go on from here instead of starting; bitwise the run without a break, on as many devices.
-        save: called with where training stands, every ``save_every`` seconds, at the end, and when told to stop.
+        resume: go on from here instead of starting; bitwise the run without a break, on as many devices. Its arrays
+            are used up.
+        save: called with where training stands, every ``save_every`` seconds, at the end, and when told to stop. The
+            next step overwrites the arrays: what is to be kept must be copied before it returns.
         stop: asked between segments, every two seconds or so; true ends training after a last save.
         progress: draw a progress bar.
 

@@ -134,3 +134,44 @@ def test_matplotlib_is_imported_late_and_pyplot_never():
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr == ""
+
+
+def timing(name, library, median, *, unit="ms", floor=None):
+    quartiles = {"lower_quartile": median and median - 1, "upper_quartile": median and median + 2}
+    return {"row": name, "library": library, "unit": unit, "median": median, "floor": floor, **quartiles}
+
+
+def dots(axes):
+    return [(*points(bar.lines[0])[0], bar.lines[0].get_marker()) for bar in axes.containers]
+
+
+def test_timings_are_dots_by_library_with_whiskers_and_a_floor():
+    gru = [timing("gru", library, median, floor=5) for library, median in (("ours", 10), ("torch", 20), ("flax", None))]
+    lines = [*gru, timing("lstm", "ours", 30), timing("command", "ours", 70, unit="s")]
+    figure = plots.timings(lines, "fast")
+    steps, command = figure.axes
+    assert dots(steps) == [(10, -0.26, "o"), (20, 0, "s"), (30, 0.74, "o")] and dots(command) == [(70, -0.26, "o")]
+    whisker = steps.containers[0].lines[2][0].get_segments()[0]
+    np.testing.assert_allclose(whisker, [(9, -0.26), (12, -0.26)])
+    floors = [line for line in steps.lines if list(line.get_xdata()) == [5, 5]]
+    assert floors and list(floors[0].get_ydata()) == [-0.38, 0.38]
+    assert [text.get_text() for text in steps.texts] == ["10.0", "20.0", "30.0"]
+    assert [axes.get_xlabel() for axes in figure.axes] == [
+        "one training step (ms)",
+        "from the start of the process (s)",
+    ]
+    assert [label.get_text() for label in steps.get_yticklabels()] == ["gru", "lstm"]
+    said = "dots: medians, whiskers: interquartile ranges"
+    assert words(figure) == [said, "jaxrnn", "PyTorch", "floor (matrix products alone)"]
+    assert steps.get_xlim()[0] == 0 and figure.get_suptitle() == "fast"
+
+
+def test_timings_of_one_unit_are_one_panel_and_nothing_is_cut_off():
+    lines = [timing(cell, library, 12.345) for cell in ("elman", "elman_relu") for library in plots.LIBRARIES]
+    figure = plots.timings(lines, "")
+    figure.canvas.draw()
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.texts] == ["12.3"] * 6
+    for part in (*axes.texts, *axes.get_yticklabels(), axes.xaxis.label, *figure.legends):
+        box = part.get_window_extent()
+        assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 and figure.bbox.y0 <= box.y0
