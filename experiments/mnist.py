@@ -105,7 +105,7 @@ def main(name: str, settings: MnistSettings) -> dict[str, Any]:
 
 
 def _check(settings: MnistSettings) -> None:
-    for option in ("hidden", "layers", "batch"):
+    for option in ("seeds", "epochs", "hidden", "layers", "batch"):
         if getattr(settings, option) < 1:
             raise SettingsError(f"--{option} must be at least 1, not {getattr(settings, option)}")
     for option in ("validation", "patience"):

@@ -1,0 +1,632 @@
+"""How long a training step takes, next to PyTorch, to Flax's own layers and to the machine's floor; and the command.
+
+python -m experiments.benchmark [--rows gru lstm command] [--repeats 21] [--data-dir FOLDER]
+
+A row for every registered cell is a whole training step (forward, backward, Adam) of the MNIST model: 28 rows of 28
+pixels -> 150 -> 10, batch 128. The libraries take turns in one process, so that what disturbs the machine disturbs them
+all, and every ratio is of two turns of the same round. The floor is the time of the step's matrix products alone, at
+the highest speed that this machine reaches with a large one. PyTorch comes with the extra ``bench``; a cell or a
+library that is not there leaves its place empty.
+"""
+
+import dataclasses
+import inspect
+import itertools
+import math
+import os
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any, NamedTuple, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import tyro
+from flax import nnx
+from rich.console import Console
+from rich.table import Table
+
+from experiments import mnist_gru
+from jaxrnn import command, plots, runfolder, study
+from jaxrnn.cells import CELLS
+from jaxrnn.data import Dataset, mnist
+from jaxrnn.errors import SettingsError, UserError
+from jaxrnn.interop import to_torch_state_dict
+from jaxrnn.layers import stack
+from jaxrnn.models import Classifier, parameter_count
+from jaxrnn.train import Hparams, Programs, Task, cross_entropy, spread
+from jaxrnn.typing import Bias
+
+COMMANDS = ("command", "first_batch")
+"""The rows that are whole processes, start-up and compilation included."""
+
+RowName = Annotated[str, tyro.conf.arg(constructor=tyro.extras.literal_type_from_choices((*CELLS, *COMMANDS)))]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(command.Settings):
+    """Measure training steps and whole commands against PyTorch, Flax's own layers and the machine's floor.
+
+    Prints a table, and leaves config.json, result.json (every round's number), benchmark.csv and benchmark.png in the
+    run folder. Leave the machine alone meanwhile.
+    """
+
+    rows: tuple[RowName, ...] = ()
+    """What to measure: training steps by the cell's name; command, 10 epochs of mnist_gru from start to end;
+    first_batch, the same command up to its first training step. All where not given (under --quick, the cells)."""
+    repeats: int = 11
+    """Rounds, in each of which every library has one turn."""
+    devices: int | None = None
+    """How many devices our steps use at most: accelerators, or CPU cores. All where not given."""
+    data_dir: Path | None = None
+    """Folder with MNIST's files, for the commands. Where not given: $JAXRNN_DATA, then tensorflow-datasets, then
+    embedded data."""
+
+    @classmethod
+    def quick_defaults(cls) -> Self:
+        return cls(quick=True, repeats=3)
+
+
+class Shape(NamedTuple):
+    """The sizes of a training step, and how many make a turn."""
+
+    batch: int
+    time: int
+    features: int
+    hidden: int
+    classes: int
+    examples: int
+    steps: int
+    """About the two seconds of work that `fit` puts in a segment: the order of the data is drawn once in as many."""
+
+
+MNIST = Shape(batch=128, time=28, features=28, hidden=150, classes=10, examples=60_000, steps=100)
+SMALL = Shape(batch=64, time=8, features=8, hidden=16, classes=10, examples=1_437, steps=20)
+
+EPOCHS = 10
+
+Trainer = Callable[[int], float]
+"""Takes so many training steps, waits until all is done, and gives a loss: the last step's where not said otherwise."""
+
+
+def main(name: str, settings: Settings) -> dict[str, Any]:
+    """Measure, and leave a run folder; returns what its ``result.json`` says."""
+    began = time.perf_counter()
+    if settings.repeats < 1:
+        raise SettingsError(f"--repeats must be at least 1, not {settings.repeats}")
+    rows = tuple(dict.fromkeys(settings.rows)) or ((*CELLS,) if settings.quick else (*CELLS, *COMMANDS))
+    shape = SMALL if settings.quick else MNIST
+    try:
+        devices = list(spread(1, shape.batch, settings.devices).devices.flat)
+    except ValueError as error:
+        raise SettingsError(f"--devices: {error}") from error
+    dataset = None
+    if not set(COMMANDS).isdisjoint(rows):
+        small = settings.quick and settings.data_dir is None
+        dataset = mnist.load_digits("--quick needs no download") if small else mnist.load(settings.data_dir)
+
+    console = Console()
+    console.width = max(console.width, 124)  # the table is read in files too, where rich assumes 80 columns
+    out = settings.out or Path("runs") / name
+    if (aside := runfolder.set_aside(out)) is not None:
+        console.print(f"The earlier run in {out} is now in {aside}.")
+    out = runfolder.open_folder(out)
+    config = {key: value for key, value in dataclasses.asdict(settings).items() if key != "out"}
+    config |= shape._asdict() | {"rows": rows, "torch": metadata.version("torch") if _installed("torch") else None}
+    runfolder.write_json(out / "config.json", config)
+
+    measured: list[Measured] = []
+    speeds: list[float] = []
+    warming = 0.0
+    for cell in [row for row in rows if row in CELLS]:
+        with console.status(f"{cell}: {settings.repeats} rounds"):
+            speeds += [product_speed(512 if settings.quick else 2048, devices) for _ in range(settings.repeats)]
+            clock = time.perf_counter()
+            parameters, trainers = contestants(cell, shape, settings.devices)
+            for train in trainers.values():
+                train(shape.steps)
+            warming += time.perf_counter() - clock
+            times = race(trainers, shape.steps, settings.repeats)
+            measured.append(Measured(cell, "ms", times, parameters, flops(cell, shape)))
+        console.print(f"{cell}: {_cell(times['ours'])} ms a step")
+    if dataset is not None:
+        measured += commands(rows, settings, dataset, console)
+
+    speed = max(speeds, default=math.nan)
+    lines = [line for result in measured for line in result.lines(speed)]
+    runfolder.write_csv(out / "benchmark.csv", lines)
+    runfolder.save_figure(plots.timings(lines, "Time on " + runfolder.describe_devices(devices)), out / "benchmark.png")
+    total = time.perf_counter() - began
+    result = runfolder.write_result(
+        out,
+        experiment=name,
+        command=command.command_line(name),
+        finished=True,
+        dataset=_facts(shape if speeds else None, dataset),
+        config=config,
+        parameters=sum(result.parameters for result in measured),  # of every row's model; each has a metric too
+        metrics={key: value for result in measured for key, value in result.metrics(speed).items()}
+        | ({"product_gflops": speeds} if speeds else {}),
+        answers={},
+        seconds={"total": total, "compile": warming, "train": total - warming},
+        devices=devices,
+    )
+    _conclude(console, measured, speed, shape, settings, out)
+    return result
+
+
+class Measured(NamedTuple):
+    """A row of the benchmark: how long each library took, one number a round."""
+
+    row: str
+    unit: str
+    times: Mapping[str, Sequence[float]]
+    """By library: ``ours``, and those of ``torch`` and ``flax`` that there are."""
+    parameters: int
+    flops: float = math.nan
+
+    def floor(self, speed: float) -> float:
+        """The milliseconds of the matrix products alone, at ``speed`` (GFLOP/s); NaN where they are not counted."""
+        return self.flops / speed / 1e6
+
+    def ratio(self, library: str) -> np.ndarray:
+        """How many times as long as ours a library took, ``(rounds,)``: above 1 we are faster."""
+        return np.array(self.times[library]) / np.array(self.times["ours"])
+
+    def metrics(self, speed: float) -> dict[str, Any]:
+        """By the names in ``result.json``, one number a round."""
+        named: dict[str, Any] = {f"{self.row}_parameters": self.parameters}
+        for library, times in self.times.items():
+            named[f"{self.row}_{library}_{self.unit}"] = times
+            if library != "ours":
+                named[f"{self.row}_ratio_{library}"] = self.ratio(library)
+        if math.isfinite(floor := self.floor(speed)):
+            named |= {f"{self.row}_floor_ms": floor, f"{self.row}_over_floor": np.array(self.times["ours"]) / floor}
+        return named
+
+    def lines(self, speed: float) -> Iterator[dict[str, Any]]:
+        """The lines of ``benchmark.csv``, one a library, empty for one that is not there."""
+        floor = self.floor(speed) if math.isfinite(self.floor(speed)) else None
+        for library in plots.LIBRARIES:
+            there = library in self.times
+            yield {
+                **{"row": self.row, "library": library, "unit": self.unit, "parameters": self.parameters},
+                **_quartiles("", self.times[library] if there else None),
+                **_quartiles("ratio_", self.ratio(library) if there and library != "ours" else None),
+                "floor": floor,
+                "over_floor": np.median(self.times[library]) / floor if there and floor else None,
+            }
+
+
+def _quartiles(prefix: str, values: Any) -> dict[str, float | None]:
+    low, middle, high = [None] * 3 if values is None else np.percentile(values, (25, 50, 75)).tolist()
+    return {f"{prefix}median": middle, f"{prefix}lower_quartile": low, f"{prefix}upper_quartile": high}
+
+
+# What is timed: a step of each library. All begin at our weights, as far as they have them.
+
+
+def contestants(cell: str, shape: Shape, devices: int | None = None) -> tuple[int, dict[str, Trainer]]:
+    """The number of our model's parameters, and what trains by library: ``ours``, and the peers that know the cell."""
+    draw = np.random.default_rng(0)
+    images = draw.integers(0, 256, (shape.examples, shape.time, shape.features), np.uint8)
+    labels = draw.integers(0, shape.classes, shape.examples, np.int32)
+    # the peers get their batches cut and converted beforehand: ours pays for both in its step, as in `fit`
+    cuts = [slice(first * shape.batch, (first + 1) * shape.batch) for first in range(shape.steps)]
+    batches = [(images[cut].astype(np.float32) / 255, labels[cut]) for cut in cuts]
+    ours = Ours(mnist_task(cell, shape), (images, labels), devices)
+    model = ours.model
+    makers = {"torch": torch_trainer, "flax": flax_trainer}
+    peers = {library: trainer for library, make in makers.items() if (trainer := make(cell, model, batches))}
+    return parameter_count(model), {"ours": ours, **peers}
+
+
+def mnist_task(cell: str, shape: Shape, bias: Bias = "torch") -> Task:
+    """What `experiments.mnist` trains with its default settings, for any registered cell and of any size."""
+
+    def make_model(rngs, hparams):
+        layers = stack(cell, shape.features, [shape.hidden], init="pytorch", bias=bias, rngs=rngs)
+        return Classifier(layers, shape.classes, init="pytorch", rngs=rngs)
+
+    def objective(model, images, labels, hparams, key):
+        return cross_entropy(model, mnist.to_unit(images), labels, hparams, key)
+
+    return Task(make_model, objective, lambda hparams: optax.adam(hparams.learning_rate), shape.batch)
+
+
+class Ours:
+    """The programs of `fit`, driven as it drives them: bytes on the devices, a segment a call, its order drawn in it.
+
+    Calling it is a `Trainer`; its loss is the mean over the steps.
+    """
+
+    def __init__(self, task: Task, data: tuple[Any, Any], devices: int | None = None):
+        self._programs = Programs(task, spread(1, task.batch, devices), 1)
+        hparams = jax.tree.map(lambda value: np.full(1, value, np.float32), Hparams())
+        keys = jax.random.split(jax.random.key(0), 1)
+        keys, self._hparams = jax.device_put((keys, hparams), self._programs.by_run)
+        self._data = jax.device_put(data, self._programs.everywhere)
+        example = jax.tree.map(lambda array: array[:1], self._data)
+        self._runs = self._programs.start(keys, self._hparams, example)
+        self._epochs = itertools.count()
+
+    @property
+    def model(self) -> Classifier:
+        """The model as it stands, a copy."""
+        return jax.tree.map(lambda array: jnp.asarray(jax.device_get(array)[0]), self._runs.model)
+
+    def __call__(self, steps: int) -> float:
+        where = jax.device_put(tuple(map(np.int32, (next(self._epochs), 0, steps))), self._programs.everywhere)
+        self._runs = self._programs.segment(self._runs, self._hparams, self._data, *where)
+        totals = jax.device_get(jax.block_until_ready(self._runs).totals)
+        return float(totals["loss"][0] / totals["examples"][0])
+
+
+TORCH: dict[str, tuple[str, dict[str, str]]] = {
+    "elman": ("RNN", {"nonlinearity": "tanh"}),
+    "elman_relu": ("RNN", {"nonlinearity": "relu"}),
+    "gru": ("GRU", {}),
+    "lstm": ("LSTM", {}),
+}
+"""PyTorch's module, and its options, for those of our cells that it has."""
+
+
+def torch_trainer(cell: str, model: Classifier, batches: Sequence[tuple[np.ndarray, np.ndarray]]) -> Trainer | None:
+    """PyTorch as its tutorials have it: an eager loop over tensors; None where it, or the cell in it, is missing."""
+    if cell not in TORCH or not _installed("torch"):
+        return None
+    import torch
+    from torch import nn
+
+    device = "cuda" if jax.default_backend() == "gpu" and torch.cuda.is_available() else "cpu"
+    kind, options = TORCH[cell]
+    rnn = getattr(nn, kind)(model.layers.in_features, model.layers.features, batch_first=True, **options)
+    rnn.load_state_dict(to_torch_state_dict(model.layers))
+    head = nn.Linear(model.head.in_features, model.head.out_features)
+    kernel, bias = (torch.from_numpy(np.array(param)) for param in (model.head.kernel, model.head.bias))
+    head.load_state_dict({"weight": kernel.T, "bias": bias})
+    rnn, head = rnn.to(device), head.to(device)
+    optimiser = torch.optim.Adam([*rnn.parameters(), *head.parameters()], lr=1e-3)
+    tensors = [(torch.from_numpy(x).to(device), torch.from_numpy(y).long().to(device)) for x, y in batches]
+    turns = itertools.cycle(tensors)
+
+    def train(steps: int) -> float:
+        for x, y in itertools.islice(turns, steps):
+            optimiser.zero_grad()
+            ys, _ = rnn(x)
+            loss = nn.functional.cross_entropy(head(ys[:, -1]), y)
+            loss.backward()
+            optimiser.step()
+        if device == "cuda":
+            torch.cuda.synchronize()
+        return loss.item()
+
+    return train
+
+
+FLAX: dict[str, Callable[..., nnx.RNNCellBase]] = {
+    "elman": nnx.SimpleCell,
+    "elman_relu": partial(nnx.SimpleCell, activation_fn=jax.nn.relu),
+    "gru": nnx.GRUCell,
+    "lstm": nnx.OptimizedLSTMCell,  # one product for all gates, where nnx.LSTMCell has one for each: not slower
+}
+"""Flax's cell for those of ours that it has; each has a ``dense_i`` on the input and a ``dense_h`` on the state."""
+
+
+class FlaxClassifier(nnx.Module):
+    """Many to one, by Flax's own recurrent layer."""
+
+    def __init__(self, cell: nnx.RNNCellBase, features: int, classes: int, rngs: nnx.Rngs):
+        self.rnn = nnx.RNN(cell, return_carry=True, rngs=False)
+        self.head = nnx.Linear(features, classes, rngs=rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        start = self.rnn.cell.initialize_carry((x.shape[0], x.shape[-1]), nnx.Rngs(0))
+        carry, _ = self.rnn(x, initial_carry=start)
+        return self.head(jax.tree.leaves(carry)[-1])  # of an LSTM's (c, h), h
+
+
+def flax_trainer(cell: str, model: Classifier, batches: Sequence[tuple[np.ndarray, np.ndarray]]) -> Trainer | None:
+    """Flax at its best: `nnx.RNN` as a stateless pytree in a plain `jax.jit`, old weights donated; None for a cell
+    that it lacks.
+
+    It has one bias for a gate where PyTorch, and we, have two: it begins at their sum.
+    """
+    if cell not in FLAX:
+        return None
+    ours: Any = model.layers.layers[0]
+    w_x, w_h, b_x, b_h = ours.cell.w_x, ours.cell.w_h, ours.cell.b_x, ours.cell.b_h
+
+    def make():
+        rnn = FLAX[cell](ours.in_features, ours.features, rngs=nnx.Rngs(0))
+        return FlaxClassifier(rnn, ours.features, model.head.out_features, nnx.Rngs(0))
+
+    peer = nnx.eval_shape(make)  # shapes alone: every weight is set here
+    dense_i, dense_h = peer.rnn.cell.dense_i, peer.rnn.cell.dense_h
+    with_bias = dense_i if dense_h.bias is None else dense_h
+    dense_i.kernel, dense_h.kernel = _copy(w_x), _copy(w_h)
+    with_bias.bias = _copy(b_x if b_h is None else b_x + b_h)
+    peer.head.kernel, peer.head.bias = _copy(model.head.kernel), _copy(model.head.bias)
+    graph, variables = nnx.split(peer)
+    leaves, structure = jax.tree.flatten(variables)
+    optimiser = optax.adam(1e-3)
+
+    @partial(jax.jit, donate_argnums=(0, 1))
+    def step(leaves, state, x, y):
+        def loss(leaves):
+            logits = nnx.merge(graph, jax.tree.unflatten(structure, leaves))(x)
+            return optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
+
+        value, grads = jax.value_and_grad(loss)(leaves)
+        updates, state = optimiser.update(grads, state, leaves)
+        return optax.apply_updates(leaves, updates), state, value
+
+    state = optimiser.init(leaves)
+    turns = itertools.cycle(jax.device_put(list(batches)))
+
+    def train(steps: int) -> float:
+        nonlocal leaves, state
+        for x, y in itertools.islice(turns, steps):
+            leaves, state, value = step(leaves, state, x, y)
+        jax.block_until_ready((leaves, state))
+        return float(value)
+
+    return train
+
+
+def _copy(param: Any) -> nnx.Param:
+    """A parameter with memory of its own: what is donated is gone."""
+    return nnx.Param(jnp.array(param[...]))
+
+
+def _installed(package: str) -> bool:
+    return find_spec(package) is not None
+
+
+# How it is timed.
+
+
+def race(trainers: Mapping[str, Trainer], steps: int, rounds: int) -> dict[str, list[float]]:
+    """The milliseconds of a step by library, one number a round; who begins changes from round to round."""
+    times: dict[str, list[float]] = {library: [] for library in trainers}
+    order = list(trainers)
+    for _ in range(rounds):
+        for library in order:
+            trainers[library](2)  # off the clock: the threads of the one before still spin, and the caches are its own
+            clock = time.perf_counter()
+            trainers[library](steps)
+            times[library].append(1e3 * (time.perf_counter() - clock) / steps)
+        order = order[1:] + order[:1]
+    return times
+
+
+def flops(cell: str, shape: Shape) -> float:
+    """The floating-point operations of the matrix products that a training step cannot do without.
+
+    A product of (m, k) and (k, n) is 2*m*n*k operations, and each of its two gradients as many again; the gradient of
+    the images is not needed. The products are those of the cell's matrices, at every time step, and of the head's.
+    """
+    made = nnx.eval_shape(lambda: CELLS[cell](shape.features, shape.hidden, rngs=nnx.Rngs(0)))
+    products = 3 * shape.hidden * shape.classes
+    for weight in jax.tree.leaves(made):
+        if weight.ndim == 2:
+            reads_images = weight.shape[0] == shape.features  # no width of a shape here is the hidden one too
+            products += (2 if reads_images else 3) * math.prod(weight.shape) * shape.time
+    return 2.0 * shape.batch * products
+
+
+_product = jax.jit(jnp.matmul)
+
+
+def product_speed(size: int, devices: Sequence[jax.Device]) -> float:
+    """GFLOP/s of square float32 products of ``size``, the best of three; CPU devices share all cores: one uses them."""
+    used = devices[:1] if devices[0].platform == "cpu" else devices
+    matrices = [jax.device_put(np.ones((size, size), np.float32), device) for device in used]
+    jax.block_until_ready([_product(matrix, matrix) for matrix in matrices])
+    best = math.inf
+    for _ in range(3):
+        clock = time.perf_counter()
+        jax.block_until_ready([_product(matrix, matrix) for matrix in matrices])
+        best = min(best, time.perf_counter() - clock)
+    return len(used) * 2 * size**3 / best / 1e9
+
+
+# Whole commands: processes of their own, timed from their start to their end.
+
+
+def commands(rows: Sequence[str], settings: Settings, dataset: Dataset, console: Console) -> list[Measured]:
+    """The rows of `COMMANDS` that are asked for, on one data set, ours and PyTorch's from the same files."""
+    batch = 32 if settings.quick else 128
+    task = mnist_task("gru", MNIST._replace(features=dataset.x_train.shape[-1], classes=dataset.classes))
+    parameters = parameter_count(nnx.eval_shape(lambda: task.make_model(nnx.Rngs(0), Hparams())))
+    results = []
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        write_idx(folder / "data", dataset)
+        options = ["--epochs", EPOCHS, "--batch", batch, "--data-dir", folder / "data", "--out", folder / "run"]
+        options += [] if settings.devices is None else ["--devices", settings.devices]
+        arguments = list(map(str, options))
+        until_first_step = f"from experiments.benchmark import first_step; first_step({arguments!r})"
+        # PyTorch's program is handed over as text: in this module it would wait for our imports
+        student = f"{inspect.getsource(torch_mnist)}\ntorch_mnist({str(folder / 'data')!r}, {EPOCHS}, {batch}, "
+
+        def ours(*words: str, cache: str) -> float:
+            with console.status(f"mnist_gru on {dataset.name}, compiled programs in the cache folder {cache!r}"):
+                return seconds_of("mnist_gru", words, **_cache_in(folder / cache))
+
+        def torch(only_first_step: bool) -> dict[str, list[float]]:
+            if not _installed("torch"):
+                return {}
+            with console.status(f"PyTorch on {dataset.name}"):
+                return {"torch": [seconds_of("PyTorch's program", ["-c", f"{student}{only_first_step})"])]}
+
+        if "command" in rows:
+            whole = {"ours": [ours("-m", "experiments.mnist_gru", *arguments, cache="a")], **torch(False)}
+            results.append(Measured("command", "s", whole, parameters))
+            console.print(f"command: {_cell(whole['ours'])} s")
+        if "first_batch" in rows:
+            cold, warm = ([ours("-c", until_first_step, cache="b")] for _ in range(2))
+            peer = torch(True)
+            results.append(Measured("first_batch_cold", "s", {"ours": cold, **peer}, parameters))
+            results.append(Measured("first_batch_warm", "s", {"ours": warm, **peer}, parameters))
+            console.print(f"first_batch: {_cell(cold)} s, and {_cell(warm)} s the second time")
+    return results
+
+
+def _cache_in(folder: Path) -> dict[str, str]:
+    """The environment in which compiled programs are kept in ``folder``, and those worth it as the commands judge."""
+    return {"JAX_COMPILATION_CACHE_DIR": str(folder), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2"}
+
+
+def seconds_of(what: str, words: Sequence[str], **environment: str) -> float:
+    """How long ``python <words>`` takes. Raises UserError where it ends with anything but 0."""
+    clock = time.perf_counter()
+    ended = subprocess.run([sys.executable, *words], env=os.environ | environment, capture_output=True, text=True)
+    seconds = time.perf_counter() - clock
+    if ended.returncode:
+        said = ended.stderr.strip().rpartition("\n")[2] or "it said nothing"
+        raise UserError(f"{what} ended with {ended.returncode} ({said}): run it by itself, or leave its row out")
+    return seconds
+
+
+def write_idx(folder: Path, dataset: Dataset) -> None:
+    """The data set as MNIST's four files, unpacked, so that every program reads the same bytes, with no library."""
+    folder.mkdir()
+    arrays = (dataset.x_train, dataset.y_train, dataset.x_test, dataset.y_test)
+    for name, array in zip(mnist.FILES, arrays, strict=True):
+        header = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
+        (folder / name).write_bytes(header + array.astype(np.uint8).tobytes())
+
+
+def first_step(arguments: Sequence[str]) -> None:
+    """The command `mnist_gru` as it is typed, in a process that ends with the first training step."""
+    asked = itertools.count()
+
+    @contextmanager
+    def until_asked_again():
+        def stop() -> bool:
+            if next(asked) == 1:  # `fit` asks before the first segment, which is one step, and after it
+                os._exit(0)
+            return False
+
+        yield stop
+
+    study.stop_requests = until_asked_again
+    sys.exit(command.command("mnist_gru", mnist_gru.Settings, mnist_gru.main, arguments) or 1)
+
+
+def torch_mnist(folder, epochs, batch, only_first_step=False):
+    """MNIST by a GRU as a student of PyTorch would write it. Stands alone: it runs from its source text."""
+    import os
+
+    import numpy as np
+    import torch
+    from torch import nn
+
+    def read(split):
+        labels = np.fromfile(f"{folder}/{split}-labels-idx1-ubyte", np.uint8)[8:]
+        pixels = np.fromfile(f"{folder}/{split}-images-idx3-ubyte", np.uint8)
+        rows, columns = pixels[8:16].view(">i4")
+        images = pixels[16:].reshape(len(labels), rows, columns)
+        return torch.from_numpy(images).float() / 255, torch.from_numpy(labels).long()
+
+    class Classifier(nn.Module):
+        def __init__(self, columns):
+            super().__init__()
+            self.rnn = nn.GRU(columns, 150, batch_first=True)
+            self.head = nn.Linear(150, 10)
+
+        def forward(self, x):
+            ys, _ = self.rnn(x)
+            return self.head(ys[:, -1])
+
+    x_train, y_train = read("train")
+    x_test, y_test = read("t10k")
+    model = Classifier(x_train.shape[-1])
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
+    for epoch in range(epochs):
+        for rows in torch.randperm(len(x_train)).split(batch):
+            optimiser.zero_grad()
+            loss = nn.functional.cross_entropy(model(x_train[rows]), y_train[rows])
+            loss.backward()
+            optimiser.step()
+            if only_first_step:
+                os._exit(0)
+        with torch.no_grad():
+            found = torch.cat([model(x).argmax(-1) for x in x_test.split(512)])
+        accuracy = (found == y_test).float().mean().item()
+        print(f"epoch {epoch + 1}: loss {loss.item():.4f}, test accuracy {accuracy:.4f}")
+
+
+# What is left behind.
+
+
+def _facts(shape: Shape | None, dataset: Dataset | None) -> runfolder.DatasetFacts:
+    """What was really computed on: of steps random bytes, of commands a data set."""
+    if shape is None:
+        assert dataset is not None
+        return _facts_of(dataset)
+    source = "drawn here"
+    if dataset is not None:
+        source += f"; for the commands {dataset.name}: {dataset.source}"
+    return {"name": "random bytes", "source": source, "train": shape.examples, "test": 0}
+
+
+def _facts_of(dataset: Dataset) -> runfolder.DatasetFacts:
+    sizes = len(dataset.x_train), len(dataset.x_test)
+    return {"name": dataset.name, "source": dataset.source, "train": sizes[0], "test": sizes[1]}
+
+
+def _conclude(
+    console: Console, measured: Sequence[Measured], speed: float, shape: Shape, settings: Settings, out: Path
+) -> None:
+    """Print the tables: of the steps, and of the commands."""
+    sizes = f"{shape.time} x {shape.features} -> {shape.hidden} -> {shape.classes}, batch {shape.batch}"
+    steps = f"A training step, {sizes}: median (interquartile range) of {settings.repeats} rounds"
+    whole = f"From the start of the process: mnist_gru, {EPOCHS} epochs, run once"
+    for unit, title, libraries in (("ms", steps, list(plots.LIBRARIES)), ("s", whole, ["ours", "torch"])):
+        rows = [result for result in measured if result.unit == unit]
+        if not rows:
+            continue
+        peers = libraries[1:]
+        table = Table(title=title, title_justify="left")
+        table.add_column("row", no_wrap=True)
+        columns = [f"{plots.LIBRARIES[library].name}\n{unit}" for library in libraries]
+        columns += [f"{plots.LIBRARIES[library].name}\n/ ours" for library in peers]
+        for column in ["parameters", *columns, *(["floor\nms", "ours\n/ floor"] if unit == "ms" else [])]:
+            table.add_column(column, justify="right", no_wrap=True)
+        for result in rows:
+            cells = [_cell(result.times.get(library)) for library in libraries]
+            cells += [_cell(result.ratio(library) if library in result.times else None) for library in peers]
+            if unit == "ms":
+                floor = result.floor(speed)
+                cells += [_cell([floor]), _cell([np.median(result.times["ours"]) / floor])]
+            table.add_row(result.row, f"{result.parameters:,}", *cells)
+        console.print(table)
+    if math.isfinite(speed):
+        console.print(f"The floor is the step's matrix products at {speed:.0f} GFLOP/s, the best of this run.")
+    console.print(f"result.json, benchmark.csv and benchmark.png are in {out}")
+
+
+def _cell(values: Any) -> str:
+    """The median to three digits and, of several, the interquartile range to as many decimals; nothing for None."""
+    if values is None:
+        return ""
+    low, middle, high = np.percentile(values, (25, 50, 75))
+    decimals = max(0, 2 - math.floor(math.log10(middle)))
+    return f"{middle:.{decimals}f}" + (f" ({high - low:.{decimals}f})" if len(values) > 1 else "")
+
+
+if __name__ == "__main__":
+    sys.exit(command.command("benchmark", Settings, main))

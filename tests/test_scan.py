@@ -1,0 +1,277 @@
+"""The scan over time: what the contract of every cell leaves to say about masks, resets, keys, and mistakes."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from hypothesis import given
+
+from contract import (
+    ROWS,
+    D,
+    H,
+    Noisy,
+    T,
+    assert_close,
+    carry_like,
+    cell_of,
+    few,
+    flags,
+    float64,
+    loop,
+    masks,
+    numbers,
+    weighed,
+    weights_like,
+)
+from jaxrnn.cells import CELLS, Cell, GRUCell
+from jaxrnn.scan import lengths_to_mask, unroll
+
+every_cell = pytest.mark.parametrize("name", CELLS)
+either_end = pytest.mark.parametrize("reverse", [False, True])
+
+
+def gru():
+    return cell_of(GRUCell)
+
+
+# --- masks ------------------------------------------------------------------------------------------------------------
+
+
+def test_lengths_to_mask():
+    expected = [[False, False, False], [True, False, False], [True, True, True]]
+    np.testing.assert_array_equal(lengths_to_mask(np.array([0, 1, 3]), 3), expected)
+    np.testing.assert_array_equal(lengths_to_mask(2, 3), [True, True, False])
+    assert lengths_to_mask(np.ones((2, 2), int), 0).shape == (2, 2, 0)
+
+
+@either_end
+def test_lengths_are_the_mask_of_padding_at_the_end(reverse):
+    """Lengths, plain or traced, are what the mask that they stand for is, with resets too."""
+    cell = gru()
+    xs, reset = numbers((*ROWS, T, D)).astype("float32"), numbers((*ROWS, T), seed=1) > 0.5
+    lengths = np.array([[0, T], [1, 3]])
+    by_mask = unroll(cell, xs, mask=np.arange(T) < lengths[..., None], reset=reset, reverse=reverse)
+    by_lengths = unroll(cell, xs, lengths=lengths, reset=reset, reverse=reverse)
+    traced = jax.jit(lambda lengths: unroll(cell, xs, lengths=lengths, reset=reset, reverse=reverse))(lengths)
+    assert_close(by_lengths, by_mask, 0.0)
+    assert_close(traced, by_mask, 1e-6)
+
+
+@every_cell
+@either_end
+def test_masked_steps_hold_the_carry_and_put_out_zero(name, reverse):
+    """To the bit: nothing of a masked step is left, also where the cell's own output would be NaN."""
+    cell = cell_of(CELLS[name])
+    mask = np.array([[0, 0, 0, 0], [0, 1, 0, 1]], bool)
+    xs = np.where(mask[..., None], numbers((2, T, D)), np.nan).astype("float32")
+    start = carry_like(cell, (2,))
+    carry, ys = unroll(cell, xs, carry=start, mask=mask, reverse=reverse)
+    np.testing.assert_array_equal(ys[~mask], 0.0)
+    assert np.all(np.isfinite(ys)) and np.any(ys[mask])
+    assert_close(*(jax.tree.map(lambda leaf: leaf[0], tree) for tree in (carry, start)), 0.0)
+    carry, _ = unroll(cell, xs, mask=mask, reverse=reverse)
+    assert_close(*(jax.tree.map(lambda leaf: leaf[0], tree) for tree in (carry, cell.initial_carry((2,)))), 0.0)
+
+
+def test_factor_changes_nothing_under_masks_and_resets():
+    with float64():
+        cell, xs = gru(), numbers((*ROWS, T, D))
+        mask, reset = numbers((*ROWS, T), seed=1) > 0, numbers((*ROWS, T), seed=2) > 0
+        plain = unroll(cell, xs, mask=mask, reset=reset)
+        assert_close(unroll(cell, xs, mask=mask, reset=reset, factor=3), plain)
+
+
+class TimedCell(Cell):
+    """A cell whose inputs are a dict: features, and the whole number of ticks since the last step."""
+
+    def __init__(self, in_features, features, *, rngs):
+        self.in_features, self.features = in_features, features
+        self.w = nnx.Param(jax.random.normal(rngs.params(), (in_features, features)))
+        self.rate = nnx.Param(jnp.linspace(0.1, 1.0, features))
+
+    def __call__(self, carry, x):
+        gap = jnp.sqrt(x["gap"]) + x["ticks"]  # the square root has no derivative at 0, where masked gaps are put
+        h = jnp.tanh(carry * jnp.exp(-self.rate[...] * gap) + x["features"] @ self.w[...])
+        return h, h
+
+    def initial_carry(self, batch_shape):
+        return jnp.zeros((*batch_shape, self.features), self.w.dtype)
+
+
+@either_end
+def test_masks_clean_every_leaf_of_the_inputs(reverse):
+    """Of a pytree of inputs, rubbish in any leaf's padding reaches neither values nor gradients."""
+    with float64():
+        cell = TimedCell(D, H, rngs=nnx.Rngs(0))
+        mask = np.array([[True, False, True, True], [False, False, True, False]])
+        clean = {
+            "features": numbers((2, T, D)),
+            "gap": np.abs(numbers((2, T, 1), seed=1)),
+            "ticks": np.arange(2 * T).reshape(2, T, 1),
+        }
+        rubbish = {"features": np.nan, "gap": np.inf, "ticks": np.iinfo(np.int64).max}
+        dirty = {name: np.where(mask[..., None], leaf, rubbish[name]) for name, leaf in clean.items()}
+        weights = numbers((2, T, H), seed=2)
+
+        def loss(cell, floats, ticks, mask, weights):
+            carry, ys = unroll(cell, {**floats, "ticks": ticks}, mask=mask, reverse=reverse)
+            return jnp.sum(ys * weights) + jnp.sum(carry), (carry, ys)
+
+        work = jax.grad(loss, argnums=(0, 1), has_aux=True)
+        floats = {name: dirty[name] for name in ("features", "gap")}
+        (d_cell, d_floats), (carry, ys) = jax.jit(work)(cell, floats, dirty["ticks"], mask, weights)
+
+        total = jax.tree.map(jnp.zeros_like, cell)
+        for row, real in enumerate(mask):
+            floats = {name: clean[name][row][real] for name in ("features", "gap")}
+            (d_cell_row, d_row), (end, y) = work(cell, floats, clean["ticks"][row][real], None, weights[row][real])
+            total = jax.tree.map(jnp.add, total, d_cell_row)
+            assert_close((carry[row], ys[row][real]), (end, y))
+            for name, leaf in d_row.items():
+                assert_close(d_floats[name][row][real], leaf)
+                np.testing.assert_array_equal(d_floats[name][row][~real], 0.0)
+        assert_close(d_cell, total)
+
+
+# --- resets -----------------------------------------------------------------------------------------------------------
+
+
+@every_cell
+def test_a_reset_starts_anew_in_scan_order(name):
+    """Before step t, whichever way the scan goes: forward t begins a part, in reverse it does too."""
+    with float64():
+        cell, xs = cell_of(CELLS[name]), jnp.asarray(numbers((*ROWS, T, D)))
+        reset, start = np.zeros((*ROWS, T), bool), carry_like(cell)
+        reset[..., 1] = True
+        _, first = loop(cell, xs[..., :1, :], start)
+        end, last = loop(cell, xs[..., 1:, :], cell.initial_carry(ROWS))
+        assert_close(unroll(cell, xs, carry=start, reset=reset), (end, jnp.concatenate([first, last], axis=-2)))
+        _, first = loop(cell, xs[..., :1:-1, :], start)
+        end, last = loop(cell, xs[..., 1::-1, :], cell.initial_carry(ROWS))
+        ys = jnp.concatenate([first, last], axis=-2)[..., ::-1, :]
+        assert_close(unroll(cell, xs, carry=start, reset=reset, reverse=True), (end, ys))
+
+
+def test_a_reset_row_starts_from_the_learned_carry():
+    """All of a row's gradient to the initial carry: from its start, its resets, and its having no step at all."""
+    with float64():
+        cell, xs = gru(), jnp.asarray(numbers((T, D)))
+        weights = weights_like(jax.eval_shape(unroll, cell, xs))
+        reset = np.array([False, True, True, False])
+
+        def through(cell, xs, **options):
+            return jax.grad(lambda cell: weighed(unroll(cell, xs, **options), weights))(cell)
+
+        elsewhere = carry_like(cell, ())
+        assert np.all(np.abs(through(cell, xs, carry=elsewhere, reset=reset).h_0[...]) > 0)
+        assert not np.any(through(cell, xs, carry=elsewhere).h_0[...])
+        empty = through(cell, xs, lengths=0)
+        np.testing.assert_array_equal(empty.h_0[...], jax.tree.leaves(weights)[0])
+
+
+@either_end
+def test_a_reset_on_a_masked_step_does_nothing(reverse):
+    cell, xs = gru(), numbers((*ROWS, T, D)).astype("float32")
+    compiled = jax.jit(lambda mask, reset: unroll(cell, xs, mask=mask, reset=reset, reverse=reverse))
+
+    @few(max_examples=20)
+    @given(mask=masks(), reset=flags)
+    def law(mask, reset):
+        assert_close(compiled(mask, reset), compiled(mask, reset & mask), 0.0)
+
+    law()
+
+
+# --- randomness -------------------------------------------------------------------------------------------------------
+
+
+def noise(key, **options):
+    """The random factor of every step of a `Noisy` cell: its outputs where the inputs are zero and the carry is not."""
+    cell = Noisy(D, H, rngs=nnx.Rngs(0))
+    _, ys = unroll(cell, jnp.zeros((2, T, D)), carry=jnp.ones((2, H)), key=key, **options)
+    before = jnp.concatenate([jnp.ones((2, 1, H)), ys[:, :-1]], axis=1)
+    return ys / (0.5 * before)
+
+
+def test_every_step_draws_its_own_noise():
+    drawn = noise(jax.random.key(0))
+    assert len(np.unique(np.round(drawn, 4))) == drawn.size
+
+
+def test_a_key_names_its_noise():
+    first, again, other = (noise(jax.random.key(seed)) for seed in (0, 0, 1))
+    assert_close(again, first, 0.0)
+    assert np.abs(other - first).min() > 1e-4
+    assert_close(noise(jax.random.key(0), factor=2), first, 1e-6)
+    assert_close(jax.jit(noise)(jax.random.key(0)), first, 1e-6)
+
+
+def test_no_key_means_no_noise():
+    np.testing.assert_array_equal(noise(None), np.ones((2, T, H)))
+
+
+@either_end
+def test_noise_respects_masks(reverse):
+    """A masked step draws, but nothing of it is left."""
+    cell, xs = Noisy(D, H, rngs=nnx.Rngs(0)), np.full((2, T, D), np.nan, "float32")
+    start = jnp.ones((2, H))
+    carry, ys = unroll(cell, xs, carry=start, lengths=np.array([0, 0]), key=jax.random.key(0), reverse=reverse)
+    np.testing.assert_array_equal(carry, start)
+    np.testing.assert_array_equal(ys, 0.0)
+
+
+@every_cell
+def test_plain_cells_pay_a_key_no_heed(name):
+    cell, xs = cell_of(CELLS[name]), numbers((*ROWS, T, D)).astype("float32")
+    assert_close(unroll(cell, xs, key=jax.random.key(0)), unroll(cell, xs), 0.0)
+
+
+# --- mistakes ---------------------------------------------------------------------------------------------------------
+
+ONES = np.ones((2, T), bool)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"lengths": np.array([1, 2]), "mask": ONES}, "give lengths or mask, not both"),
+        ({"mask": ONES[0]}, r"mask must be booleans of shape \(2, 4\).*not bool of shape \(4,\)"),
+        ({"mask": ONES[:, :3]}, r"mask must be booleans of shape \(2, 4\).*not bool of shape \(2, 3\)"),
+        ({"mask": ONES.astype("float32")}, r"mask must be booleans.*not float32 of shape \(2, 4\)"),
+        ({"reset": ONES[..., None]}, r"reset must be booleans of shape \(2, 4\).*not bool of shape \(2, 4, 1\)"),
+        ({"reset": ONES.astype("int32")}, r"reset must be booleans.*not int32 of shape \(2, 4\)"),
+        ({"lengths": np.array([1, 5])}, "lengths must lie between 0 and the 4 steps of xs, not between 1 and 5"),
+        ({"lengths": np.array([-1, 4])}, "lengths must lie between 0 and the 4 steps of xs, not between -1 and 4"),
+        ({"lengths": np.array([1.0, 4.0], "float32")}, r"lengths must be integers of shape \(2,\).*not float32"),
+        ({"lengths": np.array([True, False])}, r"lengths must be integers.*not bool"),
+        ({"lengths": np.array(3)}, r"lengths must be integers of shape \(2,\).* of shape \(\)"),
+        ({"lengths": np.array([[1, 2]])}, r"lengths must be integers of shape \(2,\).* of shape \(1, 2\)"),
+        ({"carry": np.zeros((3, H))}, r"carry must lead with the batch dimensions \(2,\).*has shape \(3, 4\)"),
+        ({"carry": np.zeros(H)}, r"carry must lead with the batch dimensions \(2,\).*has shape \(4,\)"),
+    ],
+)
+def test_options_that_do_not_fit_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        unroll(gru(), np.zeros((2, T, D), "float32"), **options)
+
+
+def test_the_carry_leaf_without_batch_dimensions_is_named():
+    cell = cell_of(CELLS["lstm"])
+    with pytest.raises(ValueError, match=r"carry\[1\] has shape \(\)"):
+        unroll(cell, np.zeros((2, T, D), "float32"), carry=(np.zeros((2, H)), np.float32(0)))
+
+
+@pytest.mark.parametrize(
+    "xs, message",
+    [
+        (np.zeros(D), r"xs must be \(\*batch, time, features\).*not shapes \[\(3,\)\]"),
+        ({}, r"xs must be \(\*batch, time, features\).*not shapes \[\]"),
+        ({"a": np.zeros((2, T, D)), "b": np.zeros((2, T))}, "must share their batch and time axes"),
+        ((np.zeros((2, T, D)), np.zeros((2, 5, D))), r"must share.*not shapes \[\(2, 4, 3\), \(2, 5, 3\)\]"),
+    ],
+)
+def test_inputs_that_do_not_fit_are_named(xs, message):
+    with pytest.raises(ValueError, match=message):
+        unroll(gru(), xs)
