@@ -76,7 +76,7 @@ def main(name: str, settings: MnistSettings) -> dict[str, Any]:
     if settings.validation:
         evals["validation"] = (dataset.x_train[kept:], dataset.y_train[kept:])
     steps = settings.epochs * -(-kept // settings.batch)
-    if not 0 <= settings.warmup < steps:
+    if not 0 <= settings.warmup < max(steps, 1):
         raise SettingsError(f"--warmup must be at least 0 and below the run's {steps} updates, not {settings.warmup}")
     columns = dataset.x_train.shape[-1]
 
@@ -105,7 +105,7 @@ def main(name: str, settings: MnistSettings) -> dict[str, Any]:
 
 
 def _check(settings: MnistSettings) -> None:
-    for option in ("seeds", "epochs", "hidden", "layers", "batch"):
+    for option in ("hidden", "layers", "batch"):
         if getattr(settings, option) < 1:
             raise SettingsError(f"--{option} must be at least 1, not {getattr(settings, option)}")
     for option in ("validation", "patience"):

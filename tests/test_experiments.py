@@ -125,6 +125,7 @@ def test_broken_data_are_one_line_and_2(tmp_path, capsys, changes, words):
         (["--data-dir", "nowhere"], "nowhere"),
         (["--out", "{small}/train-images-idx3-ubyte.gz"], "cannot write into the folder"),
         (["--seeds", "0"], "--seeds must be at least 1"),
+        (["--epochs", "0"], "--epochs must be at least 1"),
         (["--hidden", "0"], "--hidden must be at least 1"),
         (["--devices", "999"], "--devices"),
         (["--validation", "96"], "--validation 96 leaves nothing of 96 examples"),
