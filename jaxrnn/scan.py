@@ -49,6 +49,7 @@ def unroll(
             carry whose leaves do not lead with the batch dimensions.
     """
     batch_shape, time = _batch_and_time(xs)
+    lengths, mask, reset = (None if flags is None else jnp.asarray(flags) for flags in (lengths, mask, reset))
     if lengths is not None:
         if mask is not None:
             raise ValueError("give lengths or mask, not both")

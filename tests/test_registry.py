@@ -1,4 +1,4 @@
-"""No data set, experiment or optimiser is missing from its registry (cells: see test_cells), so none escapes the tests."""
+"""No data set or experiment is missing from its registry (cells: see test_cells), so none escapes the tests."""
 
 import importlib
 import inspect

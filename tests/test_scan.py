@@ -275,3 +275,13 @@ def test_the_carry_leaf_without_batch_dimensions_is_named():
 def test_inputs_that_do_not_fit_are_named(xs, message):
     with pytest.raises(ValueError, match=message):
         unroll(gru(), xs)
+
+
+def test_plain_lists_are_taken_as_arrays():
+    cell = GRUCell(2, 3, rngs=nnx.Rngs(0))
+    xs = jax.random.normal(jax.random.key(0), (2, 3, 2))
+    _, expected = unroll(cell, xs, lengths=jnp.array([3, 1]), reset=jnp.zeros((2, 3), bool).at[0, 1].set(True))
+    _, ys = unroll(cell, xs, lengths=[3, 1], reset=[[False, True, False], [False, False, False]])
+    np.testing.assert_array_equal(ys, expected)
+    _, ys = unroll(cell, xs, mask=[[True] * 3, [True, False, False]], reset=np.array([[0, 1, 0], [0, 0, 0]], bool))
+    np.testing.assert_array_equal(ys, expected)
