@@ -1,9 +1,13 @@
-"""Every test sees two CPU devices, so that what spreads over devices is spread, and compiles no program twice."""
+"""Every test sees two CPU devices, so that what spreads over devices is spread, compiles no program twice, and is not
+timed."""
 
 import jax
 import pytest
+from hypothesis import settings
 
 jax.config.update("jax_num_cpu_devices", 2)
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True, scope="session")
