@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from jax import Array
 from jax.typing import ArrayLike
-from jaxtyping import Bool, Float, Int, Key, Num, Shaped
+from jaxtyping import Bool, Float, Int, Key, Shaped
 
 Carry = Any
 """What a cell hands from one step to the next: a pytree whose every leaf leads with the batch dimensions."""
@@ -19,4 +19,4 @@ Bias = Literal["torch", "single", "none"]
 Init = Literal["default", "pytorch"]
 """Initialisation: orthogonal recurrent and Glorot input blocks per gate, or PyTorch's uniform one."""
 
-__all__ = ["Array", "ArrayLike", "Bias", "Bool", "Carry", "Float", "Init", "Int", "Key", "Num", "Shaped"]
+__all__ = ["Array", "ArrayLike", "Bias", "Bool", "Carry", "Float", "Init", "Int", "Key", "Shaped"]
