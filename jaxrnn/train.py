@@ -246,7 +246,9 @@ class Programs:
         shard = partial(jax.shard_map, mesh=mesh, out_specs=run, check_vma=False)
 
         def start_runs(keys, hparams, example):
-            return each(lambda k, h: start(task, k, h, example, keep_best=keep_best))(keys, hparams)
+            # one after the other: under vmap, a QR factorisation (orthogonal weights) waits in the CPU's thread pool for
+            # threads of that pool, and where every device does so at once, for ever
+            return jax.lax.map(lambda run: start(task, *run, example, keep_best=keep_best), (keys, hparams))
 
         def train_segment(runs, hparams, data, epoch, first, count):
             part = jax.lax.axis_index("batch")
