@@ -9,7 +9,6 @@ the highest speed that this machine reaches with a large one. PyTorch comes with
 library that is not there leaves its place empty.
 """
 
-import dataclasses
 import inspect
 import itertools
 import math
@@ -38,6 +37,7 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments import mnist_gru
+from experiments.peers import FLAX, FlaxClassifier
 from jaxrnn import command, plots, runfolder, study
 from jaxrnn.cells import CELLS
 from jaxrnn.data import Dataset, mnist
@@ -122,7 +122,7 @@ def main(name: str, settings: Settings) -> dict[str, Any]:
     if (aside := runfolder.set_aside(out)) is not None:
         console.print(f"The earlier run in {out} is now in {aside}.")
     out = runfolder.open_folder(out)
-    config = {key: value for key, value in dataclasses.asdict(settings).items() if key != "out"}
+    config = command.config(settings)
     config |= shape._asdict() | {"rows": rows, "torch": metadata.version("torch") if _installed("torch") else None}
     runfolder.write_json(out / "config.json", config)
 
@@ -313,28 +313,6 @@ def torch_trainer(cell: str, model: Classifier, batches: Sequence[tuple[np.ndarr
         return loss.item()
 
     return train
-
-
-FLAX: dict[str, Callable[..., nnx.RNNCellBase]] = {
-    "elman": nnx.SimpleCell,
-    "elman_relu": partial(nnx.SimpleCell, activation_fn=jax.nn.relu),
-    "gru": nnx.GRUCell,
-    "lstm": nnx.OptimizedLSTMCell,  # one product for all gates, where nnx.LSTMCell has one for each: not slower
-}
-"""Flax's cell for those of ours that it has; each has a ``dense_i`` on the input and a ``dense_h`` on the state."""
-
-
-class FlaxClassifier(nnx.Module):
-    """Many to one, by Flax's own recurrent layer."""
-
-    def __init__(self, cell: nnx.RNNCellBase, features: int, classes: int, rngs: nnx.Rngs):
-        self.rnn = nnx.RNN(cell, return_carry=True, rngs=False)
-        self.head = nnx.Linear(features, classes, rngs=rngs)
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        start = self.rnn.cell.initialize_carry((x.shape[0], x.shape[-1]), nnx.Rngs(0))
-        carry, _ = self.rnn(x, initial_carry=start)
-        return self.head(jax.tree.leaves(carry)[-1])  # of an LSTM's (c, h), h
 
 
 def flax_trainer(cell: str, model: Classifier, batches: Sequence[tuple[np.ndarray, np.ndarray]]) -> Trainer | None:

@@ -1,38 +1,31 @@
-"""What the three MNIST commands share: an image read row by row, and classified after the last row (TOR, part 2).
+"""What all MNIST commands share: their settings, the data, and what is trained on them (TOR, part 2).
 
-Not a command itself: see `mnist_rnn`, `mnist_gru` and `mnist_lstm`.
+Not a command itself: see `mnist_rnn`, `mnist_gru`, `mnist_lstm`, `mnist_fnn` and `mnist_compare`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
-import tyro
 from flax import nnx
 
-from jaxrnn.cells import CELLS
 from jaxrnn.command import TrainingSettings
-from jaxrnn.data import mnist
+from jaxrnn.data import Dataset, mnist
 from jaxrnn.errors import SettingsError
-from jaxrnn.layers import stack
-from jaxrnn.models import Classifier
 from jaxrnn.optimisers import OPTIMISERS, OptimiserName, ScheduleName, scheduled
-from jaxrnn.study import Study, announce_stand_in, conduct
+from jaxrnn.study import Study, announce_stand_in
 from jaxrnn.train import Fitted, Hparams, Task, Watch, cross_entropy
 from jaxrnn.typing import Init
 
-CellName = Annotated[str, tyro.conf.arg(constructor=tyro.extras.literal_type_from_choices(CELLS))]
+ModelMaker = Callable[[nnx.Rngs], Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class MnistSettings(TrainingSettings):
-    """What can be set for MNIST read as a sequence of rows."""
+    """What can be set for every classifier of MNIST."""
 
-    cell: CellName = "gru"
-    """The recurrent cell."""
     hidden: int = 150
     """Hidden units in each layer."""
-    layers: int = 1
-    """Recurrent layers."""
     init: Init = "pytorch"
     """Initialisation: PyTorch's, or this library's default."""
     optimiser: OptimiserName = "adam"
@@ -59,8 +52,13 @@ class MnistSettings(TrainingSettings):
         return cls(quick=True, batch=32, epochs=10)
 
 
-def main(name: str, settings: MnistSettings) -> dict[str, Any]:
-    """Train, and leave a run folder; returns what its ``result.json`` says."""
+def load(settings: MnistSettings) -> Dataset:
+    """The data that the settings ask for; a stand-in is announced.
+
+    Raises:
+        SettingsError: settings that make no sense, by themselves or with these data.
+        DataError: data that are missing or broken.
+    """
     _check(settings)
     if settings.quick and settings.data_dir is None:
         dataset = mnist.load_digits("--quick needs no download")
@@ -68,44 +66,21 @@ def main(name: str, settings: MnistSettings) -> dict[str, Any]:
         dataset = mnist.load(settings.data_dir)
     if dataset.name == "digits":
         announce_stand_in("MNIST", dataset, "For MNIST give its four IDX files by --data-dir FOLDER.")
-    if settings.validation >= len(dataset.x_train):
-        raise SettingsError(f"--validation {settings.validation} leaves nothing of {len(dataset.x_train)} examples")
     kept = len(dataset.x_train) - settings.validation
-    train = (dataset.x_train[:kept], dataset.y_train[:kept])
-    evals = {"test": (dataset.x_test, dataset.y_test)}
-    if settings.validation:
-        evals["validation"] = (dataset.x_train[kept:], dataset.y_train[kept:])
-    steps = settings.epochs * -(-kept // settings.batch)
-    if not 0 <= settings.warmup < max(steps, 1):
-        raise SettingsError(f"--warmup must be at least 0 and below the run's {steps} updates, not {settings.warmup}")
-    columns = dataset.x_train.shape[-1]
+    if kept <= 0:
+        raise SettingsError(f"--validation {settings.validation} leaves nothing of {len(dataset.x_train)} examples")
+    updates = _updates(settings, kept)
+    if not 0 <= settings.warmup < max(updates, 1):
+        raise SettingsError(f"--warmup must be at least 0 and below the run's {updates} updates, not {settings.warmup}")
+    return dataset
 
-    def make_model(rngs, hparams):
-        layers = stack(settings.cell, columns, [settings.hidden] * settings.layers, init=settings.init, rngs=rngs)
-        return Classifier(layers, dataset.classes, init=settings.init, rngs=rngs)
 
-    def objective(model, images, labels, hparams, key):
-        return cross_entropy(model, mnist.to_unit(images), labels, hparams, key)
-
-    def optimiser(hparams):
-        rate = scheduled(hparams.learning_rate, settings.schedule, steps, settings.warmup)
-        return OPTIMISERS[settings.optimiser](rate)
-
-    study = Study(
-        task=Task(make_model, objective, optimiser, settings.batch),
-        hparams=Hparams(settings.learning_rate, settings.clip_norm, settings.dropout),
-        dataset=dataset,
-        train=train,
-        evals=evals,
-        watch=Watch("validation_loss", settings.patience) if settings.patience else None,
-        same_epochs=settings.schedule != "constant",
-        answers=lambda fitted, parameters: answers(settings, dataset.x_train.shape[1:], fitted, parameters),
-    )
-    return conduct(name, settings, study)
+def _updates(settings: MnistSettings, examples: int) -> int:
+    return settings.epochs * -(-examples // settings.batch)
 
 
 def _check(settings: MnistSettings) -> None:
-    for option in ("hidden", "layers", "batch"):
+    for option in ("hidden", "batch"):
         if getattr(settings, option) < 1:
             raise SettingsError(f"--{option} must be at least 1, not {getattr(settings, option)}")
     for option in ("validation", "patience"):
@@ -119,32 +94,43 @@ def _check(settings: MnistSettings) -> None:
         raise SettingsError("--learning-rate and --clip-norm must be above 0")
 
 
-def answers(settings: MnistSettings, shape: tuple[int, ...], fitted: Fitted, parameters: int) -> dict[str, str]:
-    """TOR's questions about the sequence, the layers and the use of the trained network, for the data really used."""
-    rows, columns = shape
-    accuracy = fitted.metrics["test_accuracy"].mean()
-    loss = fitted.metrics["test_loss"].mean()
-    activation = CELLS[settings.cell](1, 1, rngs=nnx.Rngs(0)).activation
-    h, runs = settings.hidden, len(fitted.metrics["test_accuracy"])
-    return {
-        "T11": f"A sequence has {rows} time steps: an image is read row by row, {rows} rows of {columns} pixels.",
-        "T12": f"Many to one: {rows} inputs, and one label, read after the last of them.",
-        "T13": (
-            f"The hidden layer maps {columns} inputs and its own {h} former outputs to {h} outputs ({columns} -> {h} "
-            f"and {h} -> {h}), the output layer maps {h} to 10. With {settings.layers} recurrent "
-            f"layer{'s' if settings.layers > 1 else ''} the model has {parameters:,} parameters."
-        ),
-        "T14": (
-            f"The hidden layer is activated by {activation}, the output layer by the identity, and the softmax that "
-            "makes probabilities of its logits is part of the cross-entropy loss."
-        ),
-        "T15": (
-            "Feed the image's rows in order from a zero state, apply the output layer to what comes out after the last "
-            f"row, and take the largest of the 10 logits. So used, the model is right on {accuracy:.2%} of the test "
-            f"images (mean of {runs} run{'s' if runs > 1 else ''})."
-        ),
-        "T17": (
-            f"The mean error over the outputs of the last step is {1 - accuracy:.4f}, the accuracy {accuracy:.4f}, and "
-            f"the mean cross-entropy {loss:.4f} nats, every test image counted once."
-        ),
-    }
+def hparams(settings: MnistSettings) -> Hparams:
+    """The floats of a run."""
+    return Hparams(settings.learning_rate, settings.clip_norm, settings.dropout)
+
+
+def task(settings: MnistSettings, make_model: ModelMaker, updates: int = 1) -> Task:
+    """A model trained on images as bytes by their labels; ``updates`` is what a schedule reaches over."""
+
+    def objective(model, images, labels, hparams, key):
+        return cross_entropy(model, mnist.to_unit(images), labels, hparams, key)
+
+    def optimiser(hparams):
+        return OPTIMISERS[settings.optimiser](
+            scheduled(hparams.learning_rate, settings.schedule, updates, settings.warmup)
+        )
+
+    return Task(lambda rngs, hparams: make_model(rngs), objective, optimiser, settings.batch)
+
+
+def study(
+    settings: MnistSettings,
+    dataset: Dataset,
+    make_model: ModelMaker,
+    answers: Callable[[Fitted, int], dict[str, str]] = lambda fitted, parameters: {},
+) -> Study:
+    """A model trained on the data as the settings say, and tested on their test images after every epoch."""
+    kept = len(dataset.x_train) - settings.validation
+    evals = {"test": (dataset.x_test, dataset.y_test)}
+    if settings.validation:
+        evals["validation"] = (dataset.x_train[kept:], dataset.y_train[kept:])
+    return Study(
+        task=task(settings, make_model, _updates(settings, kept)),
+        hparams=hparams(settings),
+        dataset=dataset,
+        train=(dataset.x_train[:kept], dataset.y_train[:kept]),
+        evals=evals,
+        watch=Watch("validation_loss", settings.patience) if settings.patience else None,
+        same_epochs=settings.schedule != "constant",
+        answers=answers,
+    )

@@ -6,12 +6,12 @@ python -m experiments.mnist_gru [--data-dir FOLDER] [--seeds 3]
 import sys
 from dataclasses import dataclass
 
-from experiments.mnist import CellName, MnistSettings, main
+from experiments.mnist_recurrent import CellName, RecurrentSettings, main
 from jaxrnn.command import command
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(MnistSettings):
+class Settings(RecurrentSettings):
     """Classify MNIST by a gated recurrent unit that reads an image as a sequence of its rows.
 
     Prints the model, trains it with a progress bar, and leaves config.json, history.csv, result.json,

@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -22,12 +22,15 @@ from platformdirs import user_cache_path
 
 from jaxrnn.errors import SettingsError, UserError
 
+OF_THE_CALL = {"config": False}
+"""Metadata of a setting that belongs to one call of the command and not to the run: ``config`` leaves it out."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What can be set for every experiment."""
 
-    out: Path | None = None
+    out: Path | None = field(default=None, metadata=OF_THE_CALL)
     """Folder for all that the command leaves behind; runs/<experiment> where not given. An earlier run there is kept:
     its folder is renamed to <folder>.1 and so on."""
     quick: bool = False
@@ -53,11 +56,16 @@ class TrainingSettings(Settings):
     """Folder with the data files. Where not given: $JAXRNN_DATA, then tensorflow-datasets, then embedded data."""
     devices: int | None = None
     """How many devices to use at most: accelerators, or CPU cores. All where not given."""
-    resume: bool = False
+    resume: bool = field(default=False, metadata=OF_THE_CALL)
     """Go on with the run in the folder, from where it was saved."""
 
 
 S = TypeVar("S", bound=Settings)
+
+
+def config(settings: Settings) -> dict[str, Any]:
+    """The settings that make a run what it is, for ``config.json``."""
+    return {one.name: getattr(settings, one.name) for one in fields(settings) if one.metadata.get("config", True)}
 
 
 class Stopped(Exception):

@@ -168,7 +168,7 @@ class Stack(nnx.Module):
         for number, (layer, start) in enumerate(zip(self.layers, carries, strict=True)):
             layer_key, drop_key = (None, None) if key is None else jax.random.split(jax.random.fold_in(key, number))
             if number > 0 and drop_key is not None:
-                xs = _dropped(drop_key, xs, dropout)
+                xs = dropped(drop_key, xs, dropout)
             end, xs = layer(xs, carry=start, key=layer_key, **options)
             ends.append(end)
         return tuple(ends), xs
@@ -181,7 +181,8 @@ class Stack(nnx.Module):
         return self.layers[-1].output(carry[-1])
 
 
-def _dropped(key: Key[Array, ""], xs: Float[Array, "*b t d"], rate: ArrayLike) -> Float[Array, "*b t d"]:
+def dropped(key: Key[Array, ""], xs: Float[Array, "*b d"], rate: ArrayLike) -> Float[Array, "*b d"]:
+    """Each number dropped with probability ``rate``, the others scaled by ``1/(1 - rate)``."""
     rate = jnp.asarray(rate)
     keep = jax.random.bernoulli(key, 1 - rate, xs.shape)
     share = jnp.where(rate < 1, 1 - rate, 1)  # a rate of 1 keeps nothing: there is nothing to scale, and no 1/0

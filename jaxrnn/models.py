@@ -1,4 +1,4 @@
-"""Whole models: layers with a head, and the summary of what they are made of."""
+"""Whole models: layers with a head, the baseline without recurrence, and the summary of what they are made of."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -9,8 +9,8 @@ import numpy as np
 from flax import nnx
 
 from jaxrnn.cells import CELLS
-from jaxrnn.layers import Bidirectional, Recurrent, Stack
-from jaxrnn.typing import Array, Float, Init
+from jaxrnn.layers import Bidirectional, Recurrent, Stack, dropped
+from jaxrnn.typing import Array, ArrayLike, Float, Init, Key
 
 
 def linear(in_features: int, out_features: int, *, init: Init = "default", rngs: nnx.Rngs) -> nnx.Linear:
@@ -26,6 +26,20 @@ def linear(in_features: int, out_features: int, *, init: Init = "default", rngs:
         return jax.random.uniform(key, shape, dtype, minval=-bound, maxval=bound)
 
     return nnx.Linear(in_features, out_features, param_dtype=dtype, kernel_init=uniform, bias_init=uniform, rngs=rngs)
+
+
+class Row(NamedTuple):
+    """One layer in a summary: shapes of one example, what activates it, and how many numbers are trained in it."""
+
+    layer: str
+    input: str
+    output: str
+    activation: str
+    parameters: int
+
+
+LOGITS = "identity (softmax in the loss)"
+"""What a summary says of the activation of a last layer that gives logits."""
 
 
 class Classifier(nnx.Module):
@@ -46,6 +60,72 @@ class Classifier(nnx.Module):
         carry, _ = self.layers(xs, **options)
         return self.head(self.layers.output(carry))
 
+    def at_every_step(self, xs: Any, **options: Any) -> Float[Array, "*b t k"]:
+        """Logits ``(*b, t, k)``: what the head would say if the row ended after step 1, 2, ... t.
+
+        Raises:
+            ValueError: a bidirectional layer, whose outputs have seen the rest of the row.
+        """
+        if any(isinstance(layer, Bidirectional) for layer in self.layers.layers):
+            raise ValueError("a bidirectional layer has read the whole row at every step: there is no reading in part")
+        _, ys = self.layers(xs, **options)
+        return self.head(ys)
+
+    def summary(self, shape: Sequence[int]) -> list[Row]:
+        """The layers for inputs of ``shape`` ``(t, d)``, from the input up; a recurrent one with its hidden-to-hidden
+        map."""
+        time, _ = shape
+        rows = []
+        for layer in self.layers.layers:
+            rows.append(
+                Row(
+                    _layer_name(layer),
+                    f"{time} x {layer.in_features}",
+                    f"{time} x {layer.features}",
+                    getattr(layer.cell if isinstance(layer, Recurrent) else layer.forward, "activation", ""),
+                    parameter_count(layer),
+                )
+            )
+        head = self.head
+        sizes = str(head.in_features), str(head.out_features)
+        return [*rows, Row("Linear (last output)", *sizes, LOGITS, parameter_count(head))]
+
+
+class MLP(nnx.Module):
+    """No recurrence: one hidden layer that sees all steps of a sequence at once, side by side (a shallow FNN).
+
+    logits = tanh(x W_1 + b_1) W_2 + b_2,    x = (x_1, ..., x_T)
+    """
+
+    def __init__(self, in_features: int, hidden: int, classes: int, *, init: Init = "default", rngs: nnx.Rngs):
+        self.hidden = linear(in_features, hidden, init=init, rngs=rngs)
+        self.head = linear(hidden, classes, init=init, rngs=rngs)
+
+    def __call__(
+        self, xs: Float[Array, "*b t d"], *, key: Key[Array, ""] | None = None, dropout: ArrayLike = 0.0
+    ) -> Float[Array, "*b k"]:
+        """Logits ``(*b, k)`` of ``xs (*b, t, d)``, ``t * d`` its input features.
+
+        Where a ``key`` is given, each hidden unit is dropped with probability ``dropout``.
+        """
+        hidden = jnp.tanh(self.hidden(xs.reshape(*xs.shape[:-2], -1)))
+        return self.head(hidden if key is None else dropped(key, hidden, dropout))
+
+    def summary(self, shape: Sequence[int]) -> list[Row]:
+        """Both layers for inputs of ``shape`` ``(t, d)``."""
+        time, features = shape
+        inner, head = self.hidden, self.head
+        width = str(inner.out_features)
+        return [
+            Row("Linear (all steps at once)", f"{time} x {features}", width, "tanh", parameter_count(inner)),
+            Row("Linear", width, str(head.out_features), LOGITS, parameter_count(head)),
+        ]
+
+
+def hidden_units_for(parameters: int, in_features: int, classes: int) -> int:
+    """The hidden units with which an `MLP` comes nearest to so many parameters: H (d + 1 + k) + k of them."""
+    return max(1, round((parameters - classes) / (in_features + 1 + classes)))
+
 
 def parameter_count(tree: Any) -> int:
     """The number of trainable numbers in a module (or any pytree of arrays)."""
@@ -62,46 +142,6 @@ def parameter_table(in_features: int, features: int) -> list[dict[str, int | str
         {"cell": name, **{bias: count(make, bias) for bias in ("torch", "single", "none")}}
         for name, make in CELLS.items()
     ]
-
-
-class Row(NamedTuple):
-    """One layer in a summary."""
-
-    layer: str
-    input: str
-    output: str
-    activation: str
-    parameters: int
-
-
-def summary(model: Classifier, shape: Sequence[int]) -> list[Row]:
-    """The layers of a model for inputs of ``shape`` ``(t, d)``, from the input up: shapes, activations, parameters.
-
-    Shapes are those of one example; a recurrent layer names its hidden-to-hidden map too.
-    """
-    time, _ = shape
-    rows = []
-    for layer in model.layers.layers:
-        rows.append(
-            Row(
-                _layer_name(layer),
-                f"{time} x {layer.in_features}",
-                f"{time} x {layer.features}",
-                getattr(layer.cell if isinstance(layer, Recurrent) else layer.forward, "activation", ""),
-                parameter_count(layer),
-            )
-        )
-    head = model.head
-    rows.append(
-        Row(
-            "Linear (last output)",
-            str(head.in_features),
-            str(head.out_features),
-            "identity (softmax in the loss)",
-            parameter_count(head),
-        )
-    )
-    return rows
 
 
 def _layer_name(layer: Recurrent | Bidirectional) -> str:

@@ -210,6 +210,22 @@ def metric(values: Any) -> Metric:
     }
 
 
+def half_width(values: Any) -> float | None:
+    """Half the width of the 95% confidence interval of a mean over runs, by Student's t:
+
+        t_{0.975, n-1} * s / sqrt(n)
+
+    ``values`` are as for ``metric``; runs that are not finite are left out, and of fewer than two there is no interval
+    (None). It is what another set of seeds would move the mean by, the data being the same.
+    """
+    from scipy.special import stdtrit
+
+    finite = [value for value in metric(values)["runs"] if value is not None]
+    if len(finite) < 2:
+        return None
+    return float(stdtrit(len(finite) - 1, 0.975)) * statistics.stdev(finite) / math.sqrt(len(finite))
+
+
 def describe_devices(devices: Sequence[jax.Device]) -> str:
     """The devices that a run used, in words: ``2 x cpu``."""
     return ", ".join(f"{count} x {kind}" for kind, count in Counter(device.device_kind for device in devices).items())

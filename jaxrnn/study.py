@@ -8,7 +8,7 @@ import hashlib
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -16,16 +16,17 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
-from jaxrnn import checkpoint, plots, runfolder
-from jaxrnn.command import Stopped, TrainingSettings, command_line, stop_requests
+from jaxrnn import checkpoint, command, plots, runfolder
+from jaxrnn.command import Stopped, TrainingSettings, stop_requests
 from jaxrnn.data import Dataset
 from jaxrnn.errors import CheckpointError, SettingsError, UserError
-from jaxrnn.models import parameter_count, summary
-from jaxrnn.train import Fitted, Hparams, Progress, Task, Watch, abstract_runs, fit, spread
+from jaxrnn.models import parameter_count
+from jaxrnn.train import Fitted, Hparams, Progress, Task, Watch, abstract_runs, fit, shares
 
-_STARTED = time.perf_counter()
+STARTED = time.perf_counter()
+"""When the process began, as far as this library saw it."""
 
-_FREE = ("out", "resume", "devices", "data_dir")
+FREE = ("devices", "data_dir")
 """Settings that may be others when a run is resumed: the data are compared themselves, and the rest changes no number
 beyond rounding."""
 
@@ -53,8 +54,24 @@ SAVE_SECONDS = 10.0
 """How much work a kill can cost at most."""
 
 
+class Outcome(NamedTuple):
+    """What a study came to."""
+
+    result: dict[str, Any]
+    """What ``result.json`` says."""
+    fitted: Fitted
+    out: Path
+
+
 def conduct(name: str, settings: TrainingSettings, study: Study) -> dict[str, Any]:
-    """Train ``settings.seeds`` runs of the study, leave a whole run folder, and return what its ``result.json`` says.
+    """`carry_out` as a command does it: ends with a table, and returns what ``result.json`` says. Raises the same."""
+    outcome = carry_out(name, settings, study)
+    _conclude(Console(), outcome.result, outcome.out)
+    return outcome.result
+
+
+def carry_out(name: str, settings: TrainingSettings, study: Study, began: float = STARTED) -> Outcome:
+    """Train ``settings.seeds`` runs of the study, and leave a whole run folder; its seconds count from ``began``.
 
     Raises:
         SettingsError: settings that make no sense, or a folder that cannot be written.
@@ -66,14 +83,15 @@ def conduct(name: str, settings: TrainingSettings, study: Study) -> dict[str, An
         if getattr(settings, option) < 1:
             raise SettingsError(f"--{option} must be at least 1, not {getattr(settings, option)}")
     try:
-        mesh = spread(settings.seeds, study.task.batch, settings.devices)
+        plan = shares(settings.seeds, study.task.batch, settings.devices)
     except ValueError as error:
         raise SettingsError(f"--devices: {error}") from error
-    devices, width = list(mesh.devices.flat), list(mesh.devices.shape)
+    devices = list(plan[0][1].devices.flat)  # a second share has no others
+    spread = [[count, *mesh.devices.shape] for count, mesh in plan]
     console = Console()
     out = settings.out or Path("runs") / name
-    config = {key: value for key, value in dataclasses.asdict(settings).items() if key not in ("out", "resume")}
-    free = _FREE if study.same_epochs else (*_FREE, "epochs")
+    config = command.config(settings)
+    free = FREE if study.same_epochs else (*FREE, "epochs")
     identity = {
         "experiment": name,
         "config": {key: value for key, value in config.items() if key not in free},
@@ -94,21 +112,22 @@ def conduct(name: str, settings: TrainingSettings, study: Study) -> dict[str, An
     out = runfolder.open_folder(out)
     runfolder.write_json(out / "config.json", config)
     spent = 0.0 if meta is None else meta["seconds"]
-    if meta is not None and meta["width"] != width:
+    if meta is not None and meta["spread"] != spread:
         console.print(
-            f"Resumed on {width[0]} x {width[1]} devices, not {meta['width'][0]} x {meta['width'][1]}: "
+            f"Resumed with {_in_words(spread)}, not {_in_words(meta['spread'])}: "
             "the numbers are the uninterrupted run's to rounding only."
         )
 
     def save(progress: Progress) -> None:
-        seconds = spent + time.perf_counter() - _STARTED
+        seconds = spent + time.perf_counter() - began
         stands = {
             "epoch": progress.epoch,
             "step": progress.step,
             "history": progress.history,
             "spent": progress.seconds,
             "seconds": seconds,
-            "width": width,
+            "spread": spread,
+            "shape": study.train[0].shape[1:],
         }
         checkpoint.save(saved, progress.runs, identity | stands)
         runfolder.write_csv(out / "history.csv", progress.history)
@@ -145,7 +164,7 @@ def conduct(name: str, settings: TrainingSettings, study: Study) -> dict[str, An
     result = runfolder.write_result(
         out,
         experiment=name,
-        command=command_line(name),
+        command=command.command_line(name),
         finished=bool((failed < 0).any()),
         dataset={
             "name": study.dataset.name,
@@ -158,16 +177,23 @@ def conduct(name: str, settings: TrainingSettings, study: Study) -> dict[str, An
         metrics=metrics,
         reference=study.reference,
         answers=study.answers(fitted, parameters),
-        seconds={"total": spent + time.perf_counter() - _STARTED, **progress.seconds},
+        seconds={"total": spent + time.perf_counter() - began, **progress.seconds},
         devices=devices,
     )
-    _conclude(console, result, out)
     if (failed >= 0).all():
         raise UserError(
             f"no run kept a finite loss (the first to lose it did so at step {failed.min()}); "
             "lower --learning-rate or set --clip-norm"
         )
-    return result
+    return Outcome(result, fitted, out)
+
+
+def _in_words(spread: list[list[int]]) -> str:
+    """How many runs are on how many devices, over the runs x over each batch: ``4 runs on 2 x 1 devices and ...``."""
+    return " and ".join(
+        f"{count} run{'s' * (count > 1)} on {over_runs} x {over_batch} device{'s' * (over_runs * over_batch > 1)}"
+        for count, over_runs, over_batch in spread
+    )
 
 
 def _digest(data: Any) -> str:
@@ -209,13 +235,47 @@ def _progress(saved: Path, abstract: Any) -> Progress:
     return Progress(runs, meta["epoch"], meta["step"], meta["history"], meta["spent"])
 
 
+def trained(name: str, out: Path) -> dict[str, Any]:
+    """What is known of the runs of an experiment in a folder: ``config``, ``shape`` of an input, and the rest of it.
+
+    Raises:
+        CheckpointError: nothing is saved there, it is damaged, or it is another experiment's.
+    """
+    if not checkpoint.exists(out / "checkpoint"):
+        raise CheckpointError(f"there is no trained run in {out}: train one first, or name its folder by --out")
+    meta = checkpoint.read_meta(out / "checkpoint")
+    if meta["experiment"] != name:
+        raise CheckpointError(
+            f"the run in {out} is one of {meta['experiment']}, not of {name}: "
+            f"use python -m experiments.{meta['experiment']}, or name another folder by --out"
+        )
+    return meta
+
+
+def restore_models(out: Path, task: Task, hparams: Hparams, meta: dict[str, Any], *, keep_best: bool) -> Any:
+    """The models in a run folder, with a leading run axis, of all runs that kept a finite loss.
+
+    ``task`` and ``hparams`` are made from the ``meta`` that `trained` gave; ``keep_best`` where there was a `Watch`.
+
+    Raises:
+        CheckpointError: damaged, of another task, or no run kept a finite loss.
+    """
+    keys = jax.random.split(jax.random.key(0), meta["config"]["seeds"])
+    example = np.zeros((1, *meta["shape"]), np.uint8), np.zeros(1, np.int32)
+    runs, _ = checkpoint.restore(out / "checkpoint", abstract_runs(task, keys, hparams, example, keep_best=keep_best))
+    sound = np.flatnonzero(jax.device_get(runs.failed_at) < 0)
+    if not sound.size:
+        raise CheckpointError(f"no run in {out} kept a finite loss: train again with a lower --learning-rate")
+    return jax.tree.map(lambda leaf: leaf[sound], runs.final)
+
+
 def _introduce(console: Console, name: str, settings: TrainingSettings, study: Study, model: Any, devices: str) -> None:
     x, _ = study.train
     table = Table(title=f"{name}: {settings.seeds} x {type(model).__name__}", title_justify="left")
     for column in ("layer", "input", "output", "activation"):
         table.add_column(column)
     table.add_column("parameters", justify="right")
-    for row in summary(model, x.shape[1:]):
+    for row in model.summary(x.shape[1:]):
         table.add_row(*row[:-1], f"{row.parameters:,}")
     table.add_section()
     table.add_row("all", "", "", "", f"{parameter_count(model):,}")

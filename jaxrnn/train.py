@@ -1,16 +1,19 @@
 """Training: the pure step and segment, evaluation, and `fit`, the loop around them, for one run or many.
 
 A run is one pytree, advanced by a pure function of its key. Many runs are the same pytree with a leading run axis; they
-train as one compiled program, spread over the devices: the runs first, each batch over the devices that are left.
+train as one compiled program, spread over the devices: the runs first, each batch over the devices that are left. Where
+the devices do not divide the runs, those left over are a share of their own, with a program of its own.
 What is compiled, once, is a segment: a loop over some number of training steps. Between segments, every two seconds or
 so, the host draws the progress bar, saves, and looks whether it should stop.
 """
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import jax
@@ -77,6 +80,11 @@ class Run(NamedTuple):
     stopped: Bool[Array, ""]
     """Whether early stopping has ended the run."""
     best: Best | None
+
+    @property
+    def final(self) -> Any:
+        """The model to use: the best one where it was kept, else the last."""
+        return self.model if self.best is None else self.best.model
 
 
 def cross_entropy(
@@ -214,7 +222,7 @@ def _examples(data: Any) -> int:
 
 
 def spread(runs: int, batch: int, devices: int | None = None) -> Mesh:
-    """The mesh that ``runs`` runs train on: axis "run", then axis "batch".
+    """The mesh that ``runs`` runs train on together: axis "run", then axis "batch".
 
     The largest number of devices that divides the runs goes to them; of what is left, each run's batch goes to as many
     as get at least 32 rows each. ``devices`` is how many to use at most (all, where it is None).
@@ -222,10 +230,8 @@ def spread(runs: int, batch: int, devices: int | None = None) -> Mesh:
     Raises:
         ValueError: more devices asked for than there are.
     """
-    available = jax.devices()
-    count = len(available) if devices is None else devices
-    if not 1 <= count <= len(available):
-        raise ValueError(f"devices must lie between 1 and the {len(available)} there are, not {devices}")
+    available = _devices(devices)
+    count = len(available)
     over_runs = max(n for n in range(1, count + 1) if runs % n == 0)
     over_batch = max(1, min(count // over_runs, batch // 32))
     return Mesh(
@@ -233,6 +239,27 @@ def spread(runs: int, batch: int, devices: int | None = None) -> Mesh:
         ("run", "batch"),
         axis_types=(AxisType.Auto, AxisType.Auto),
     )
+
+
+def shares(runs: int, batch: int, devices: int | None = None) -> list[tuple[int, Mesh]]:
+    """How `fit` spreads any number of runs: the runs in order, so many of them on each mesh.
+
+    The first share is the largest multiple of the number of devices, whole runs on each; the runs left over are the
+    second, spread as `spread` has it. There is one share where the devices divide the runs, or outnumber them.
+
+    Raises:
+        ValueError: more devices asked for than there are.
+    """
+    left = runs % len(_devices(devices))
+    return [(size, spread(size, batch, devices)) for size in (runs - left, left) if size]
+
+
+def _devices(count: int | None) -> list[jax.Device]:
+    """The first ``count`` devices, or all; ValueError where there are not so many."""
+    available = jax.devices()
+    if count is not None and not 1 <= count <= len(available):
+        raise ValueError(f"devices must lie between 1 and the {len(available)} there are, not {count}")
+    return available[:count]
 
 
 class Programs:
@@ -246,9 +273,9 @@ class Programs:
         shard = partial(jax.shard_map, mesh=mesh, out_specs=run, check_vma=False)
 
         def start_runs(keys, hparams, example):
-            # one after the other: under vmap, a QR factorisation (orthogonal weights) waits in the CPU's thread pool for
-            # threads of that pool, and where every device does so at once, for ever
-            return jax.lax.map(lambda run: start(task, *run, example, keep_best=keep_best), (keys, hparams))
+            # one after the other: under vmap, a QR factorisation (orthogonal weights) waits in the CPU's thread pool
+            # for threads of that pool, and where every device does so at once, for ever
+            return jax.lax.map(lambda run: start(task, run[0], run[1], example, keep_best=keep_best), (keys, hparams))
 
         def train_segment(runs, hparams, data, epoch, first, count):
             part = jax.lax.axis_index("batch")
@@ -334,7 +361,7 @@ def fit(
     stop: Callable[[], bool] = lambda: False,
     progress: bool = True,
 ) -> Fitted:
-    """Train one run, or many as one program, from start to end.
+    """Train one run, or many together, from start to end.
 
     Args:
         task: what is trained.
@@ -344,7 +371,7 @@ def fit(
         epochs: passes over the data, each in an order of its own.
         evals: data sets evaluated after every epoch, by name: ``test`` gives the columns ``test_loss`` and so on.
         watch: early stopping, and the best model of each run.
-        devices: how many to use at most; see `spread`.
+        devices: how many to use at most; see `shares`.
         resume: go on from here instead of starting; bitwise the run without a break, on as many devices. Its arrays
             are used up.
         save: called with where training stands, every ``save_every`` seconds, at the end, and when told to stop. The
@@ -363,42 +390,35 @@ def fit(
         if len(sizes := {np.shape(leaf)[0] for leaf in jax.tree.leaves(data)}) != 1 or 0 in sizes:
             raise ValueError(f"{name} must hold as many inputs as labels, and at least one, not {sorted(sizes)}")
     single, count = keys.ndim == 0, keys.size
-    programs = Programs(task, spread(count, task.batch, devices), count, keep_best=watch is not None)
+    plan = shares(count, task.batch, devices)
+    counts = [size for size, _ in plan]
     earlier = {"compile": 0.0, "train": 0.0} if resume is None else resume.seconds
-    began, compiling = time.perf_counter(), 0.0
-
-    def compiled(program, *args):
-        nonlocal compiling
-        clock = time.perf_counter()
-        executable = program.lower(*args).compile()
-        compiling += time.perf_counter() - clock
-        return executable
-
-    def scalars(*values):
-        return jax.device_put(tuple(np.int32(v) for v in values), programs.everywhere)
-
-    keys, hparams = jax.device_put((keys.reshape(count), _for_each(hparams, count)), programs.by_run)
-    train, evals = jax.device_put((train, evals), programs.everywhere)
-    if resume is None:
-        first = (keys, hparams, _example(train))
-        runs, epoch, step, history = compiled(programs.start, *first)(*first), 0, 0, list[dict[str, Any]]()
-    else:
+    began = time.perf_counter()
+    # put once on every device that is used: what a further share puts there again is already there
+    train, evals = jax.device_put((train, evals), NamedSharding(plan[0][1], PartitionSpec()))
+    begun: list[Run | None] = [None] * len(plan)
+    epoch, step, history = 0, 0, list[dict[str, Any]]()
+    if resume is not None:
         runs, epoch, step, history, _ = resume
-        runs = jax.device_put(jax.tree.map(lambda a: a[None], runs) if single else runs, programs.by_run)
-    advance = compiled(programs.segment, runs, hparams, train, *scalars(0, 0, 0))
-    measure = {name: compiled(programs.evaluate, runs.model, hparams, data) for name, data in evals.items()}
-
-    def metrics(models):
-        values = {name: jax.device_get(measure[name](models, hparams, data)) for name, data in evals.items()}
-        return {f"{name}_{metric}": value for name, found in values.items() for metric, value in found.items()}
-
-    names = [f"{name}_{metric}" for name, executable in measure.items() for metric in executable.out_info]
+        begun = _split(jax.tree.map(lambda a: a[None], runs) if single else runs, counts)
+    inputs = _split((keys.reshape(count), _for_each(hparams, count)), counts)
+    parts = [
+        _Share(task, mesh, keys, hparams, train, evals, runs, keep_best=watch is not None)
+        for (_, mesh), (keys, hparams), runs in zip(plan, inputs, begun, strict=True)
+    ]
+    names = parts[0].metric_names
     if watch is not None and watch.metric not in names:
         raise ValueError(f"there is no {watch.metric!r} to watch: the metrics are {', '.join(names) or 'none'}")
+    compiling = sum(part.compiling for part in parts)
+
+    def fetch(field):
+        """Something of all runs, on the host."""
+        return _joined([field(part.runs) for part in parts])
 
     def stands():
         seconds = {"compile": compiling, "train": time.perf_counter() - began - compiling}
         seconds = {name: earlier[name] + value for name, value in seconds.items()}
+        runs = _together([part.runs for part in parts])
         return Progress(jax.tree.map(lambda a: a[0], runs) if single else runs, epoch, step, history, seconds)
 
     steps = -(-_examples(train) // task.batch)
@@ -409,24 +429,26 @@ def fit(
         while epoch < epochs and not idle and not (stopping := stop()):
             take = min(steps - step, max(1, round(SEGMENT_SECONDS / pace)))
             dispatched = time.perf_counter()
-            runs = jax.block_until_ready(advance(runs, hparams, train, *scalars(epoch, step, take)))
+            for part in parts:
+                part.advance(epoch, step, take)
             pace = (time.perf_counter() - dispatched) / take
             step += take
-            totals, failed_at, stopped = jax.device_get((runs.totals, runs.failed_at, runs.stopped))
+            totals, failed_at, stopped = fetch(lambda runs: (runs.totals, runs.failed_at, runs.stopped))
             moving = (failed_at < 0) & ~stopped
             _show(bar, take, f"epoch {epoch + 1}/{epochs}", totals, moving)
-            for run in set(np.flatnonzero(failed_at >= 0).tolist()) - known_failures:
+            for run in sorted(set(np.flatnonzero(failed_at >= 0).tolist()) - known_failures):
                 known_failures.add(run)
                 bar.write(f"Run {run}: the loss is not finite at step {failed_at[run]}; it stands still from there.")
             if step == steps:
-                values = metrics(runs.model)
-                rows = _rows(epoch + 1, totals, values, runs.model, time.perf_counter() - lap)
+                values = [part.metrics(part.runs.model) for part in parts]
+                models = fetch(lambda runs: runs.model)
+                rows = _rows(epoch + 1, totals, _joined(values), models, time.perf_counter() - lap)
                 history = history + [row for row in rows if moving[row["run"]]]
                 lap = time.perf_counter()
                 if watch is not None:
-                    value = jax.device_put(values[watch.metric], programs.by_run)
-                    runs = programs.watch(runs, value, *scalars(epoch + 1, watch.patience))
-                    moving &= ~jax.device_get(runs.stopped)
+                    for part, found in zip(parts, values, strict=True):
+                        part.watch(found[watch.metric], epoch + 1, watch.patience)
+                    moving &= ~fetch(lambda runs: runs.stopped)
                 epoch, step = epoch + 1, 0
             idle = not moving.any()
             if save is not None and time.perf_counter() - saved >= save_every:
@@ -434,10 +456,107 @@ def fit(
                 saved = time.perf_counter()
     if save is not None:
         save(stands())
-    failed = jax.device_get(runs.failed_at) >= 0
-    final = {} if stopping else metrics(runs.model if runs.best is None else runs.best.model)
-    final = {name: np.where(failed, np.nan, value) for name, value in final.items()}
+    final: dict[str, np.ndarray] = {}
+    if not stopping:
+        failed = fetch(lambda runs: runs.failed_at) >= 0
+        final = _joined([part.metrics(part.runs.final) for part in parts])
+        final = {name: np.where(failed, np.nan, value) for name, value in final.items()}
     return Fitted(stands(), not stopping, final)
+
+
+class _Share:
+    """Consecutive runs of a `fit` on their mesh: their state, which moves on, and their programs, compiled once."""
+
+    def __init__(
+        self,
+        task: Task,
+        mesh: Mesh,
+        keys: Key[Array, "s"],
+        hparams: Hparams,
+        train: Any,
+        evals: Mapping[str, Any],
+        runs: Run | None,
+        *,
+        keep_best: bool,
+    ):
+        """``runs`` go on from where they are, or start where it is None."""
+        self._programs = programs = Programs(task, mesh, keys.size, keep_best=keep_best)
+        self.compiling = 0.0
+        """Seconds."""
+        keys, self._hparams = jax.device_put((keys, hparams), programs.by_run)
+        self._train, self._evals = jax.device_put((train, evals), programs.everywhere)
+        if runs is None:
+            first = (keys, self._hparams, _example(self._train))
+            self.runs = self._compiled(programs.start, *first)(*first)
+        else:
+            self.runs = jax.device_put(runs, programs.by_run)
+        self._advance = self._compiled(programs.segment, self.runs, self._hparams, self._train, *self._scalars(0, 0, 0))
+        self._measure = {
+            name: self._compiled(programs.evaluate, self.runs.model, self._hparams, data)
+            for name, data in self._evals.items()
+        }
+
+    def _compiled(self, program: Any, *args: Any) -> Any:
+        clock = time.perf_counter()
+        executable = program.lower(*args).compile()
+        self.compiling += time.perf_counter() - clock
+        return executable
+
+    def _scalars(self, *values: int) -> Any:
+        return jax.device_put(tuple(np.int32(v) for v in values), self._programs.everywhere)
+
+    @property
+    def metric_names(self) -> list[str]:
+        return [f"{name}_{metric}" for name, executable in self._measure.items() for metric in executable.out_info]
+
+    def advance(self, epoch: int, first: int, count: int) -> None:
+        """A segment, waited for."""
+        where = self._scalars(epoch, first, count)
+        self.runs = jax.block_until_ready(self._advance(self.runs, self._hparams, self._train, *where))
+
+    def metrics(self, models: Any) -> dict[str, np.ndarray]:
+        """Of these models of the runs, the evaluations on the host: ``test_loss`` and so on, ``(s,)``."""
+        values = {
+            name: jax.device_get(self._measure[name](models, self._hparams, data)) for name, data in self._evals.items()
+        }
+        return {f"{name}_{metric}": value for name, found in values.items() for metric, value in found.items()}
+
+    def watch(self, value: np.ndarray, epoch: int, patience: int) -> None:
+        """Early stopping after an epoch; see the function `watch`."""
+        value = jax.device_put(value, self._programs.by_run)
+        self.runs = self._programs.watch(self.runs, value, *self._scalars(epoch, patience))
+
+
+def _split(tree: Any, counts: list[int]) -> list[Any]:
+    """A pytree with a leading run axis as one for each share of so many runs; one share is not copied."""
+    return [tree] if len(counts) == 1 else _cut(tree, tuple(counts))
+
+
+@partial(jax.jit, static_argnums=1)
+def _cut(tree: Any, counts: tuple[int, ...]) -> list[Any]:
+    ends = itertools.accumulate(counts)
+    return [jax.tree.map(itemgetter(slice(end - count, end)), tree) for count, end in zip(counts, ends, strict=True)]
+
+
+def _together(shares: list[Run]) -> Run:
+    """The runs of all shares as one pytree; one share is not copied, of several there is a copy on the first device."""
+    return shares[0] if len(shares) == 1 else _concatenated(jax.device_put(shares, jax.devices()[0]))
+
+
+@jax.jit
+def _concatenated(shares: list[Run]) -> Run:
+    return _leaf_by_leaf(jnp.concatenate, shares)
+
+
+def _joined(shares: list[Any]) -> Any:
+    """Something of every share, with a leading run axis, as one pytree of arrays on the host."""
+    return _leaf_by_leaf(np.concatenate, jax.device_get(shares))
+
+
+def _leaf_by_leaf(join: Callable, trees: list[Any]) -> Any:
+    # by leaves, for `jax.tree.map` would want equal trees: a function that a model makes and keeps is in each another
+    leaves = zip(*map(jax.tree.leaves, trees), strict=True)
+    return jax.tree.unflatten(jax.tree.structure(trees[0]), [join(each) for each in leaves])
 
 
 def abstract_runs(
@@ -464,7 +583,7 @@ def _for_each(hparams: Hparams, count: int) -> Hparams:
 
 def _rows(epoch: int, totals: dict, values: dict, models: Any, seconds: float) -> list[dict[str, Any]]:
     """The history's rows of one epoch, one for each run: means over the training steps, then the evaluations."""
-    leaves = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(jax.device_get(models))]
+    leaves = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(models)]
     squares = [np.square(leaf).reshape(leaf.shape[0], -1).sum(1) for leaf in leaves]
     counts = {"gradient_norm": totals["steps"], "update_norm": totals["steps"]}
     means = {name: total / np.maximum(counts.get(name, totals["examples"]), 1) for name, total in totals.items()}

@@ -12,7 +12,7 @@ from contract import CONTRACT, SLOW, D, H, assert_close, cell_of, float64, numbe
 from jaxrnn import cells
 from jaxrnn.cells import CELLS, Cell, ElmanCell, GRUCell, LSTMCell
 from jaxrnn.layers import stack
-from jaxrnn.models import Classifier, parameter_count, parameter_table, summary
+from jaxrnn.models import Classifier, parameter_count, parameter_table
 from jaxrnn.scan import unroll
 
 every_check = pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_one_line_in_the_registry_is_all_a_new_cell_needs(registered, bidirectio
     layers = stack(registered, 3, [4, 5], bidirectional=bidirectional, rngs=nnx.Rngs(0))
     model = Classifier(layers, 2, rngs=nnx.Rngs(1))
     assert model(jnp.ones((6, 7, 3)), lengths=np.arange(1, 7)).shape == (6, 2)
-    assert [row.parameters for row in summary(model, (7, 3))[:2]] == (
+    assert [row.parameters for row in model.summary((7, 3))[:2]] == (
         [2 * (3 * 4 + 8), 2 * (8 * 5 + 10)] if bidirectional else [3 * 4 + 8, 4 * 5 + 10]
     )
     assert parameter_table(3, 4)[-1] == {"cell": "echo", "torch": 20, "single": 20, "none": 20}

@@ -4,11 +4,12 @@ import os
 import signal
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 
 import jax
 import pytest
 
-from jaxrnn.command import Settings, Stopped, TrainingSettings, command, prepare_devices, stop_requests
+from jaxrnn.command import Settings, Stopped, TrainingSettings, command, config, prepare_devices, stop_requests
 from jaxrnn.errors import DataError, SettingsError
 
 
@@ -145,3 +146,9 @@ def test_an_experiment_without_training_has_no_devices():
         """No training."""
 
     assert command("plain", Plain, lambda name, settings: None, ["--quick"]) == 0
+
+
+def test_the_config_is_every_setting_but_those_of_one_call():
+    assert config(Own(out=Path("here"), resume=True, size=4)) == {
+        "quick": False, "seeds": 1, "seed": 0, "epochs": 10, "data_dir": None, "devices": None, "size": 4,
+    }  # fmt: skip

@@ -603,6 +603,17 @@ def test_digits_are_the_embedded_scans_in_a_fixed_stratified_split():
     assert test == [scan for scan in whole if scan in tested]
 
 
+@pytest.mark.parametrize("down, right", [(0, 0), (2, 0), (-2, 0), (0, 3), (0, -1), (1, -2), (9, 0), (0, -7)])
+def test_shifted_images_move_and_black_comes_in(down, right):
+    images = np.arange(1, 2 * 5 * 6 + 1, dtype=np.uint8).reshape(2, 5, 6)
+    moved = mnist.shift(images, down, right)
+    for row in range(5):
+        for column in range(6):
+            inside = 0 <= row - down < 5 and 0 <= column - right < 6
+            expected = images[:, row - down, column - right] if inside else 0
+            np.testing.assert_array_equal(moved[:, row, column], expected)
+
+
 def test_to_unit_is_pixel_over_255_also_under_jit():
     pixels = np.arange(256, dtype=np.uint8).reshape(4, 8, 8)
     unit = mnist.to_unit(pixels)

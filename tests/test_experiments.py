@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from experiments import EXPERIMENTS, mnist_gru, mnist_rnn
-from experiments.mnist import main
+from experiments.mnist_recurrent import main
 from jaxrnn.command import command
 from runs import bits, contents
 

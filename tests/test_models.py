@@ -9,7 +9,7 @@ from flax import nnx
 from contract import D, T, assert_close, float64, numbers, perturbed
 from jaxrnn.cells import CELLS
 from jaxrnn.layers import stack
-from jaxrnn.models import Classifier, linear, parameter_count, summary
+from jaxrnn.models import MLP, Classifier, hidden_units_for, linear, parameter_count
 
 either_way = pytest.mark.parametrize("bidirectional", [False, True])
 
@@ -108,7 +108,7 @@ def test_summary_of_a_row_by_row_image_classifier(cell, kind, activations, torch
     """T13 and T14: 28 -> 150, 150 -> 150 and 150 -> 10, what acts on them, and how many numbers that is."""
     for bias, total in (("torch", torch), ("single", single)):
         model = shapes_of(cell, [150], 10, d=28, bias=bias)
-        hidden, output = summary(model, (28, 28))
+        hidden, output = model.summary((28, 28))
         assert hidden[:3] == (f"{kind} (28 -> 150, 150 -> 150)", "28 x 28", "28 x 150")
         assert {name for name in ("tanh", "relu", "sigmoid") if name in hidden.activation} == activations
         assert hidden.parameters == total - 1_510
@@ -122,10 +122,69 @@ def test_summary_of_a_row_by_row_image_classifier(cell, kind, activations, torch
 def test_summary_of_a_bidirectional_stack():
     """The IMDB sizes: every layer a row, the counts of both directions together."""
     model = shapes_of("lstm", [256, 3], 1, d=128, bidirectional=True)
-    first, second, head = summary(model, (400, 128))
+    first, second, head = model.summary((400, 128))
     assert first[:3] == ("Bidirectional LSTMCell (concat)", "400 x 128", "400 x 512")
     assert second[1:3] == ("400 x 512", "400 x 6")
     assert first.activation == second.activation == model.layers.layers[0].forward.activation
     assert (first.parameters, second.parameters) == (790_528, 2 * 4 * (512 * 3 + 9 + 6))
     assert head[1:3] == ("6", "1") and head.parameters == 7
-    assert sum(row.parameters for row in summary(model, (400, 128))) == parameter_count(model)
+    assert sum(row.parameters for row in model.summary((400, 128))) == parameter_count(model)
+
+
+# --- read before the end ----------------------------------------------------------------------------------------------
+
+
+def test_logits_at_every_step_are_those_of_the_row_so_far():
+    with float64():
+        model, xs = perturbed(classifier("lstm")), jnp.asarray(numbers((2, T, D)))
+        logits = model.at_every_step(xs)
+        assert logits.shape == (2, T, 3)
+        for step in range(T):
+            assert_close(logits[:, step], model(xs[:, : step + 1]))
+        assert_close(model.at_every_step(xs[0]), logits[0])
+
+
+def test_a_bidirectional_classifier_is_not_read_before_the_end():
+    with pytest.raises(ValueError, match="bidirectional"):
+        classifier(bidirectional=True).at_every_step(jnp.zeros((T, D)))
+
+
+# --- without recurrence -----------------------------------------------------------------------------------------------
+
+
+def test_a_feedforward_network_sees_all_steps_at_once():
+    """logits = tanh(x W_1 + b_1) W_2 + b_2 over the steps side by side."""
+    with float64():
+        model, xs = perturbed(MLP(T * D, 6, 3, rngs=nnx.Rngs(0))), numbers((2, 4, T, D))
+        w_1, b_1, w_2, b_2 = (
+            np.asarray(leaf[...]) for layer in (model.hidden, model.head) for leaf in (layer.kernel, layer.bias)
+        )
+        assert_close(model(jnp.asarray(xs)), np.tanh(xs.reshape(2, 4, -1) @ w_1 + b_1) @ w_2 + b_2)
+
+
+def test_its_hidden_units_are_dropped_where_there_is_a_key():
+    model, xs = MLP(T * D, 4000, 1, rngs=nnx.Rngs(0)), jnp.asarray(numbers((T, D)), "float32")
+    model.head = linear(4000, 1, rngs=nnx.Rngs(0))
+    model.head.kernel = nnx.Param(jnp.sign(jnp.tanh(model.hidden(xs.reshape(-1))))[:, None])  # logit = sum of |hidden|
+    whole, half = float(model(xs)[0]), float(model(xs, key=jax.random.key(0), dropout=0.5)[0])
+    assert abs(half / whole - 1) < 0.1 and half != whole
+    assert float(model(xs, key=jax.random.key(0), dropout=0.0)[0]) == pytest.approx(whole, rel=1e-6)
+    assert model(xs, key=jax.random.key(0), dropout=1.0)[0] == 0
+
+
+@pytest.mark.parametrize("parameters, inputs, classes, hidden", [(82_510, 784, 10, 104), (789_761, 400, 1, 1965)])
+def test_hidden_units_that_come_nearest_to_a_number_of_parameters(parameters, inputs, classes, hidden):
+    """The GRU of MNIST, and the GRU of the IMDB paper (its 789,931 are 0.02% from 789,761)."""
+    assert hidden_units_for(parameters, inputs, classes) == hidden
+    counts = [
+        parameter_count(nnx.eval_shape(lambda units=units: MLP(inputs, units, classes, rngs=nnx.Rngs(0))))
+        for units in (hidden - 1, hidden, hidden + 1)
+    ]
+    assert min(counts, key=lambda count: abs(count - parameters)) == counts[1]
+
+
+def test_summary_of_a_feedforward_network():
+    model = MLP(6, 5, 3, rngs=nnx.Rngs(0))
+    inner, head = model.summary((2, 3))
+    assert inner[1:] == ("2 x 3", "5", "tanh", 6 * 5 + 5)
+    assert head[1:3] == ("5", "3") and "softmax" in head.activation and head.parameters == 5 * 3 + 3

@@ -1,5 +1,6 @@
 """What the figures show: the numbers of the lines and bands, the words of labels and legend, the size of the file."""
 
+import io
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_hex
+from PIL import Image
 
 from jaxrnn import plots, runfolder
 
@@ -32,6 +34,37 @@ def band(axes, number=0):
 def words(figure):
     (legend,) = figure.legends
     return [legend.get_title().get_text(), *(text.get_text() for text in legend.get_texts())]
+
+
+def texts(figure):
+    """All the words and numbers that a drawn figure shows, without those that stand among the data on purpose."""
+    found = [figure._suptitle, figure._supxlabel]
+    legends = list(figure.legends)
+    for axes in figure.axes:
+        found += [axes.title, axes.xaxis.label, axes.yaxis.label, *axes.texts]
+        legends += [axes.get_legend()] if axes.get_legend() else []
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            found += [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+            found += [tick.label2 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+    for legend in legends:
+        found += [legend.get_title(), *legend.get_texts()]
+    return [text for text in found if text is not None and text.get_visible() and text.get_text()]
+
+
+def assert_legible(figure, path, among_data=()):
+    """No word is cut off or overlaps another or is smaller than 12 points, and the file is small."""
+    runfolder.save_figure(figure, path)
+    assert 5_000 < path.stat().st_size < 200_000
+    figure.canvas.draw()
+    boxes = [(text.get_text(), text.get_window_extent()) for text in texts(figure) if text not in among_data]
+    assert len(boxes) > 3
+    for number, (said, box) in enumerate(boxes):
+        assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1, said
+        assert figure.bbox.y0 <= box.y0 and box.y1 <= figure.bbox.y1, said
+        for other, beside in boxes[:number]:
+            assert not box.overlaps(beside), (said, other)
+    assert min(text.get_fontsize() for text in texts(figure)) >= 12
 
 
 def test_one_run_is_a_line_for_each_split():
@@ -116,15 +149,7 @@ def test_the_file_is_small_and_nothing_is_cut_off(tmp_path, runs):
     history = [accuracies(run, epoch, np.exp(-epoch / 9) + dice.uniform(0, 0.05)) for run, epoch in places]
     what = "A paper with quite a long title on recurrent networks, table 2, last row"
     reference = [{"what": what, "metric": "test_accuracy", "value": 0.5}]
-    figure = plots.learning_curves(history, "Sequential MNIST, GRU of 150 units", reference)
-    runfolder.save_figure(figure, tmp_path / "curves.png")
-    assert 10_000 < (tmp_path / "curves.png").stat().st_size < 200_000
-    (legend,) = figure.legends
-    figure.canvas.draw()
-    whole = figure.bbox
-    for part in (legend, figure.axes[0].yaxis.label, figure.axes[1].xaxis.label):
-        box = part.get_window_extent()
-        assert whole.x0 <= box.x0 and box.x1 <= whole.x1 and whole.y0 <= box.y0 and box.y1 <= whole.y1
+    assert_legible(plots.learning_curves(history, "Sequential MNIST, GRU of 150 units", reference), tmp_path / "a.png")
 
 
 def test_matplotlib_is_imported_late_and_pyplot_never():
@@ -166,12 +191,27 @@ def test_timings_are_dots_by_library_with_whiskers_and_a_floor():
     assert steps.get_xlim()[0] == 0 and figure.get_suptitle() == "fast"
 
 
-def test_timings_of_one_unit_are_one_panel_and_nothing_is_cut_off():
+def test_timings_of_one_unit_are_one_panel_and_nothing_is_cut_off(tmp_path):
     lines = [timing(cell, library, 12.345) for cell in ("elman", "elman_relu") for library in plots.LIBRARIES]
     figure = plots.timings(lines, "")
-    figure.canvas.draw()
     (axes,) = figure.axes
     assert [text.get_text() for text in axes.texts] == ["12.3"] * 6
-    for part in (*axes.texts, *axes.get_yticklabels(), axes.xaxis.label, *figure.legends):
-        box = part.get_window_extent()
-        assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 and figure.bbox.y0 <= box.y0
+    assert_legible(figure, tmp_path / "a.png")
+
+
+def test_long_titles_are_wrapped_and_not_cut_off(tmp_path):
+    assert_legible(plots.learning_curves([accuracies(0, 1, 0.5)], "a long title " * 11), tmp_path / "a.png")
+
+
+def drawn(figure, **how):
+    file = io.BytesIO()
+    figure.savefig(file, format="png", **how)
+    return np.asarray(Image.open(file).convert("RGBA")).astype(int)
+
+
+def test_few_colours_in_the_file_and_none_far_from_the_right_one():
+    figure = plots.learning_curves([accuracies(run, epoch, 1 / epoch + run) for run in (0, 1) for epoch in (1, 2)], "")
+    few, all_of_them = drawn(figure), drawn(figure, pil_kwargs={})
+    assert len(np.unique(few.reshape(-1, 4), axis=0)) <= 256 < len(np.unique(all_of_them.reshape(-1, 4), axis=0))
+    assert np.abs(few - all_of_them).max() < 24 and (few[0, 0] == 255).all()
+    assert drawn(figure, transparent=True)[0, 0, 3] == 0

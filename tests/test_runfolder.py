@@ -323,3 +323,13 @@ def test_result(tmp_path):
         "seconds": {"total": 1.0, "compile": 0.3, "train": 0.6},
         "device": "2 x cpu",
     }
+
+
+def test_half_of_the_95_percent_interval():
+    """Student's t for 1 and 4 degrees of freedom: 12.706 and 2.776."""
+    assert runfolder.half_width([0.0, 2.0]) == pytest.approx(12.7062 * math.sqrt(2) / math.sqrt(2), rel=1e-5)
+    values = [1.0, 2.0, 4.0, 8.0, 16.0]
+    assert runfolder.half_width(values) == pytest.approx(2.776445 * np.std(values, ddof=1) / math.sqrt(5), rel=1e-6)
+    assert runfolder.half_width([*values, np.nan, None]) == runfolder.half_width(values)
+    assert runfolder.half_width([3.0, 3.0]) == 0.0
+    assert runfolder.half_width([3.0]) is None and runfolder.half_width([3.0, np.inf]) is None

@@ -2,6 +2,10 @@
 
 import logging
 import math
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +17,19 @@ from flax import nnx
 from jaxrnn import train
 from jaxrnn.layers import stack
 from jaxrnn.models import Classifier
-from jaxrnn.train import Hparams, Progress, Run, Task, Watch, abstract_runs, cross_entropy, fit, spread, start
+from jaxrnn.train import (
+    Hparams,
+    Progress,
+    Run,
+    Task,
+    Watch,
+    abstract_runs,
+    cross_entropy,
+    fit,
+    shares,
+    spread,
+    start,
+)
 
 N, T, D, H, K = 150, 5, 3, 6, 4
 
@@ -115,15 +131,33 @@ def test_clipping_scales_the_whole_gradient_to_the_norm():
 
 @pytest.mark.parametrize("x64, tolerance", [(False, 1e-5), (True, 1e-9)])
 def test_a_run_among_others_is_the_run_alone(x64, tolerance):
-    rates = np.array([1e-2, 1e-3, 3e-3])
+    rates = np.array([1e-2, 1e-3, 3e-3, 2e-2, 5e-3])  # on two devices: two whole runs on each, then one on both
     with jax.enable_x64(x64):
         data = (TRAIN[0].astype(float if x64 else np.float32), TRAIN[1])
-        together = quiet_fit(task(batch=32), keys(3), Hparams(learning_rate=rates), data, epochs=4)  # 20 steps
+        together = quiet_fit(task(), keys(5), Hparams(learning_rate=rates), data, epochs=7)  # 21 steps
         for i, rate in enumerate(rates):
-            alone = quiet_fit(task(batch=32), keys(3)[i], Hparams(learning_rate=rate), data, epochs=4)
+            alone = quiet_fit(task(), keys(5)[i], Hparams(learning_rate=rate), data, epochs=7)
             for a, b in zip(model_leaves(together), model_leaves(alone), strict=True):
                 assert np.abs(a[i] - b).max() < tolerance
             assert together.metrics["test_loss"][i] == pytest.approx(alone.metrics["test_loss"][0], abs=tolerance)
+
+
+@needs_two_devices
+@pytest.mark.parametrize("x64, tolerance", [(False, 1e-5), (True, 1e-9)])
+def test_shares_train_what_one_device_trains(x64, tolerance):
+    rates = np.array([1e-1, 1e-2, 3e-2, 2e-1, 5e-2])
+    with jax.enable_x64(x64):
+        data = (TRAIN[0].astype(float if x64 else np.float32), TRAIN[1])
+        one, two = (
+            quiet_fit(task(optax.sgd), keys(5), Hparams(learning_rate=rates), data, epochs=7, devices=n) for n in (1, 2)
+        )
+        for a, b in zip(saved(one), saved(two), strict=True):
+            np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+        assert two.metrics["test_loss"] == pytest.approx(one.metrics["test_loss"], abs=tolerance)
+        for row, other in zip(without_seconds(one), without_seconds(two), strict=True):
+            assert other == pytest.approx(row, rel=10 * tolerance)
+        order = [(row["epoch"], row["run"]) for row in two.progress.history]
+        assert order == [(epoch, run) for epoch in range(1, 8) for run in range(5)]
 
 
 def test_the_same_key_gives_the_same_bits_and_another_key_others():
@@ -146,16 +180,16 @@ def stop_after(looks):
     return lambda: next(count) >= looks
 
 
-@pytest.mark.parametrize("looks", [0, 1, 4, 9])
-def test_stopped_and_resumed_is_uninterrupted(looks, monkeypatch):
+@pytest.mark.parametrize("runs, looks", [(2, 0), (2, 1), (2, 4), (2, 9), (5, 8)])
+def test_stopped_and_resumed_is_uninterrupted(runs, looks, monkeypatch):
     monkeypatch.setattr(train, "SEGMENT_SECONDS", 0.0)  # a step a segment
     options = {"epochs": 3, "watch": Watch("test_loss", 5)}
-    whole = quiet_fit(task(batch=32), keys(2), **options)
+    whole = quiet_fit(task(batch=32), keys(runs), **options)
     kept = []
-    part = quiet_fit(task(batch=32), keys(2), **options, stop=stop_after(looks), save=kept.append)
+    part = quiet_fit(task(batch=32), keys(runs), **options, stop=stop_after(looks), save=kept.append)
     assert not part.finished and part.metrics == {}
     assert (part.progress.epoch, part.progress.step) == divmod(looks, 5)
-    rest = quiet_fit(task(batch=32), keys(2), **options, resume=kept[-1])
+    rest = quiet_fit(task(batch=32), keys(runs), **options, resume=kept[-1])
     assert rest.finished
     assert_same_bits(rest, whole)
     assert rest.progress.seconds["train"] > kept[-1].seconds["train"]
@@ -168,7 +202,7 @@ def test_five_epochs_and_five_are_ten_bit_for_bit():
 
 
 def test_abstract_runs_are_those_that_train():
-    for key in (keys(2), jax.random.key(0)):
+    for key in (keys(2), keys(3), jax.random.key(0)):
         real = quiet_fit(task(), key, watch=Watch("test_loss", 3)).progress.runs
         abstract = abstract_runs(task(), key, Hparams(), TRAIN, keep_best=True)
         assert jax.tree.structure(real) == jax.tree.structure(abstract)
@@ -221,16 +255,22 @@ def test_the_order_of_the_data_is_another_in_every_epoch_and_run():
     assert len(set(found)) > 10
 
 
-def test_a_run_that_diverges_stands_still_and_touches_no_neighbour(capsys):
-    calm, wild = np.array([1e-2, 1e-3, 1e-3]), np.array([1e-2, np.inf, 1e-3])
-    one, other = (quiet_fit(task(), keys(3), Hparams(learning_rate=rates)) for rates in (calm, wild))
+@pytest.mark.parametrize("count, failing", [(3, 1), (5, 4)])  # on two devices the last run has its own share
+def test_a_run_that_diverges_stands_still_and_touches_no_neighbour(count, failing, capsys):
+    calm = np.full(count, 1e-3)
+    wild = np.where(np.arange(count) == failing, np.inf, calm)
+    others = [run for run in range(count) if run != failing]
+    one, other = (quiet_fit(task(), keys(count), Hparams(learning_rate=rates)) for rates in (calm, wild))
     runs = other.progress.runs
-    assert runs.failed_at.tolist() == [-1, 1, -1]  # an infinite step ruins the weights, the next loss shows it
-    assert runs.step.tolist() == [6, 1, 6]
+    # an infinite step ruins the weights, the next loss shows it
+    assert runs.failed_at.tolist() == [1 if run == failing else -1 for run in range(count)]
+    assert runs.step.tolist() == [1 if run == failing else 6 for run in range(count)]
     for a, b in zip(saved(one), saved(other), strict=True):
-        np.testing.assert_array_equal(a[[0, 2]], b[[0, 2]])
-    assert np.isnan(other.metrics["test_loss"]).tolist() == [False, True, False]
-    assert [(row["run"], row["epoch"]) for row in other.progress.history] == [(0, 1), (2, 1), (0, 2), (2, 2)]
+        np.testing.assert_array_equal(a[others], b[others])
+    assert np.isnan(other.metrics["test_loss"]).tolist() == [run == failing for run in range(count)]
+    assert [(row["epoch"], row["run"]) for row in other.progress.history] == [
+        (e, run) for e in (1, 2) for run in others
+    ]
 
 
 def test_a_frozen_run_keeps_the_weights_from_before_and_the_step_is_named(capsys):
@@ -257,19 +297,41 @@ def test_early_stopping_is_each_run_s_own_and_keeps_its_best():
     np.testing.assert_allclose(fitted.metrics["test_loss"], [min(values) for values in losses], rtol=1e-6)
 
 
+@pytest.mark.parametrize("stopping", [0, 4])  # on two devices the last run has its own share
+def test_a_run_that_stops_early_touches_no_neighbour(stopping):
+    calm = np.full(5, 1e-3)
+    hasty = np.where(np.arange(5) == stopping, 0.3, calm)
+    options = {"epochs": 12, "watch": Watch("test_loss", 3)}
+    one, other = (quiet_fit(task(), keys(5), Hparams(learning_rate=rates), **options) for rates in (calm, hasty))
+    others = [run for run in range(5) if run != stopping]
+    assert one.progress.runs.stopped.tolist() == [False] * 5
+    assert other.progress.runs.stopped.tolist() == [run == stopping for run in range(5)]
+    for a, b in zip(saved(one), saved(other), strict=True):
+        np.testing.assert_array_equal(a[others], b[others])
+    rows = [[row for row in without_seconds(fitted) if row["run"] != stopping] for fitted in (one, other)]
+    assert rows[0] == rows[1]
+    losses = [row["test_loss"] for row in other.progress.history if row["run"] == stopping]
+    assert len(losses) == 1 + int(np.argmin(losses)) + 3
+    assert other.metrics["test_loss"][stopping] == pytest.approx(min(losses), rel=1e-6)
+
+
 def test_when_all_runs_have_stopped_training_ends():
     fitted = quiet_fit(task(), keys(2), Hparams(learning_rate=np.array([np.inf, np.inf])), epochs=1000)
     assert fitted.finished and fitted.progress.epoch <= 1 and fitted.progress.history == []
 
 
-def test_ten_epochs_compile_training_and_evaluation_once(caplog):
+@pytest.mark.parametrize("runs, programs", [(2, 1), pytest.param(5, 2, marks=needs_two_devices)])
+def test_ten_epochs_compile_training_and_evaluation_once_a_share(runs, programs, caplog):
     job = task(batch=32)  # its own functions: nothing that an earlier test compiled is found again
     with jax.log_compiles(True), caplog.at_level(logging.WARNING):
         seen = []
-        quiet_fit(job, keys(2), epochs=10, save=lambda progress: seen.append(len(caplog.records)), save_every=0.0)
+        quiet_fit(
+            job, keys(runs), epochs=10, devices=min(2, jax.device_count()),
+            save=lambda progress: seen.append(len(caplog.records)), save_every=0.0,
+        )  # fmt: skip
     compiled = [record.getMessage() for record in caplog.records if "Compiling" in record.getMessage()]
     for program in ("train_segment", "evaluate_runs", "start_runs"):
-        assert sum(program in message for message in compiled) == 1, (program, compiled)
+        assert sum(program in message for message in compiled) == programs, (program, compiled)
     first, last = seen[0], seen[-1]
     late = [record.getMessage() for record in caplog.records[first:last]]
     assert not late, f"compiled after the first segment: {late}"
@@ -312,11 +374,98 @@ def test_runs_go_over_the_devices_first_then_batches(runs, batch, devices, expec
     assert spread(runs, batch, devices).devices.shape == expected
 
 
+@pytest.mark.parametrize(
+    "runs, batch, devices, expected",
+    [
+        (5, 128, 1, [(5, (1, 1))]),
+        pytest.param(1, 128, 2, [(1, (1, 2))], marks=needs_two_devices),
+        pytest.param(2, 128, 2, [(2, (2, 1))], marks=needs_two_devices),
+        pytest.param(3, 128, 2, [(2, (2, 1)), (1, (1, 2))], marks=needs_two_devices),
+        pytest.param(5, 128, 2, [(4, (2, 1)), (1, (1, 2))], marks=needs_two_devices),
+        pytest.param(6, 128, 2, [(6, (2, 1))], marks=needs_two_devices),
+        pytest.param(5, 32, 2, [(4, (2, 1)), (1, (1, 1))], marks=needs_two_devices),
+        pytest.param(
+            5, 128, None, [(4, (2, 1)), (1, (1, 2))],
+            marks=pytest.mark.skipif(jax.device_count() != 2, reason="all there are is not two"),
+        ),
+    ],
+)  # fmt: skip
+def test_runs_left_over_are_a_share_of_their_own(runs, batch, devices, expected):
+    assert [(count, mesh.devices.shape) for count, mesh in shares(runs, batch, devices)] == expected
+
+
+@pytest.mark.parametrize("devices, expected", [
+    (3, {2: [(2, (2, 1))], 4: [(3, (3, 1)), (1, (1, 3))], 5: [(3, (3, 1)), (2, (2, 1))]}),
+    (4, {2: [(2, (2, 2))], 3: [(3, (3, 1))], 6: [(4, (4, 1)), (2, (2, 2))], 8: [(8, (4, 1))]}),
+])  # fmt: skip
+def test_shares_of_more_devices_than_there_are_here(devices, expected, monkeypatch):
+    monkeypatch.setattr(jax, "devices", lambda: list(range(devices)))  # never computed on
+    monkeypatch.setattr(train, "Mesh", lambda devices, axes, axis_types: SimpleNamespace(devices=devices))
+    for runs, found in expected.items():
+        assert [(count, mesh.devices.shape) for count, mesh in shares(runs, 128)] == found
+
+
+@needs_two_devices
+def test_a_function_that_a_model_makes_and_keeps_is_no_matter():
+    class Made(nnx.Module):
+        def __init__(self, rngs):
+            self.head = nnx.Linear(T * D, K, rngs=rngs)
+            self.activation = lambda x: jnp.tanh(x)  # another one in each share
+
+        def __call__(self, x, key, dropout):
+            return self.head(self.activation(x.reshape(len(x), -1)))
+
+    job = Task(lambda rngs, hparams: Made(rngs), cross_entropy, lambda h: optax.sgd(h.learning_rate), 64)
+    whole = quiet_fit(job, keys(3), epochs=2)
+    half = quiet_fit(job, keys(3), epochs=1)
+    assert_same_bits(quiet_fit(job, keys(3), epochs=2, resume=half.progress), whole)
+
+
+BEGINNINGS = """
+import jax
+import numpy as np
+import optax
+
+from jaxrnn.layers import stack
+from jaxrnn.models import Classifier
+from jaxrnn.train import Hparams, Programs, Task, cross_entropy, shares, start
+
+jax.config.update("jax_num_cpu_devices", 2)
+
+def make_model(rngs, hparams):
+    return Classifier(stack("elman", 28, [150], rngs=rngs), 10, rngs=rngs)
+
+task = Task(make_model, cross_entropy, lambda h: optax.sgd(h.learning_rate))
+data = np.zeros((1, 2, 28), np.float32), np.zeros(1, np.int32)
+keys = jax.random.split(jax.random.key(0), 5)
+alone = jax.jit(lambda key: start(task, key, Hparams(), data).model)
+alone = [jax.device_get(jax.tree.leaves(alone(key))) for key in keys]
+for count in (4, 5):
+    first = 0
+    for size, mesh in shares(count, task.batch):
+        programs = Programs(task, mesh, size)
+        hparams = jax.tree.map(lambda value: np.full(size, value, np.float32), Hparams())
+        given = jax.device_put((keys[first : first + size], hparams), programs.by_run)
+        runs = programs.start(*given, jax.device_put(data, programs.everywhere))
+        for leaf, *each in zip(jax.tree.leaves(runs.model), *alone[first : first + size], strict=True):
+            np.testing.assert_allclose(leaf, each, rtol=0, atol=1e-6)
+        first += size
+    assert first == count
+"""
+
+
+def test_runs_with_orthogonal_weights_begin():
+    """In a process of its own: where the devices waited for each other, they did so for ever."""
+    environment = os.environ | {"JAX_PLATFORMS": "cpu"}
+    subprocess.run([sys.executable, "-c", BEGINNINGS], env=environment, check=True, timeout=120)
+
+
 def test_errors_say_what_is_wrong():
-    with pytest.raises(ValueError, match="devices must lie between 1 and the"):
-        spread(1, 128, jax.device_count() + 1)
-    with pytest.raises(ValueError, match="devices must lie between 1 and the"):
-        spread(1, 128, 0)
+    for function in (spread, shares):
+        with pytest.raises(ValueError, match="devices must lie between 1 and the"):
+            function(1, 128, jax.device_count() + 1)
+        with pytest.raises(ValueError, match="devices must lie between 1 and the"):
+            function(1, 128, 0)
     with pytest.raises(ValueError, match=r"train must hold as many inputs as labels, .* not \[149, 150\]"):
         quiet_fit(task(), keys(1), data=(TRAIN[0], TRAIN[1][:-1]))
     with pytest.raises(ValueError, match=r"test must hold as many inputs as labels, and at least one, not \[0\]"):

@@ -147,6 +147,14 @@ def read_idx(path: str | os.PathLike) -> np.ndarray:
         raise DataError(f"{path}: cannot be read ({error.strerror or error}); check its permissions") from error
 
 
+def shift(images: np.ndarray, down: int, right: int) -> np.ndarray:
+    """Images ``(..., rows, columns)`` moved by so many pixels (up and left where negative); black comes in."""
+    rows, columns = images.shape[-2:]
+    margins = [(0, 0)] * (images.ndim - 2) + [(max(by, 0), max(-by, 0)) for by in (down, right)]
+    moved = np.pad(images, margins)[..., max(-down, 0) :, max(-right, 0) :]
+    return moved[..., :rows, :columns]
+
+
 def to_unit(images: jax.typing.ArrayLike) -> jax.Array:
     """uint8 pixels of any shape as float32 from 0 (background) to 1 (ink); for use inside ``jit`` as well."""
     return jnp.asarray(images).astype(jnp.float32) / 255

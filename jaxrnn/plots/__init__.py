@@ -1,0 +1,11 @@
+"""Figures: drawn from plain numbers and arrays, such as the rows of ``history.csv``, never from a model.
+
+Every function returns a matplotlib ``Figure``; `jaxrnn.plots.style` says how all of them look. matplotlib itself is
+imported by the first figure that is drawn, not by these modules.
+"""
+
+from jaxrnn.plots import comparison, confusion, curves, sequences
+from jaxrnn.plots.curves import learning_curves
+from jaxrnn.plots.timings import LIBRARIES, timings
+
+__all__ = ["LIBRARIES", "comparison", "confusion", "curves", "learning_curves", "sequences", "timings"]
