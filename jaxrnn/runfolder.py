@@ -186,7 +186,7 @@ def save_figure(figure: "Figure", path: str | os.PathLike[str]) -> None:
     does.
     """
     image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=150)
+    figure.savefig(image, format="png", dpi=150, pil_kwargs={"optimize": True})
     write_bytes(path, image.getvalue())
 
 

@@ -128,6 +128,7 @@ def carry_out(name: str, settings: TrainingSettings, study: Study, began: float 
             "seconds": seconds,
             "spread": spread,
             "shape": study.train[0].shape[1:],
+            "dtype": str(study.train[0].dtype),
         }
         checkpoint.save(saved, progress.runs, identity | stands)
         runfolder.write_csv(out / "history.csv", progress.history)
@@ -236,7 +237,7 @@ def _progress(saved: Path, abstract: Any) -> Progress:
 
 
 def trained(name: str, out: Path) -> dict[str, Any]:
-    """What is known of the runs of an experiment in a folder: ``config``, ``shape`` of an input, and the rest of it.
+    """What is known of the runs in a folder: ``config``, ``shape`` and ``dtype`` of an input, and where they stand.
 
     Raises:
         CheckpointError: nothing is saved there, it is damaged, or it is another experiment's.
@@ -261,7 +262,7 @@ def restore_models(out: Path, task: Task, hparams: Hparams, meta: dict[str, Any]
         CheckpointError: damaged, of another task, or no run kept a finite loss.
     """
     keys = jax.random.split(jax.random.key(0), meta["config"]["seeds"])
-    example = np.zeros((1, *meta["shape"]), np.uint8), np.zeros(1, np.int32)
+    example = np.zeros((1, *meta["shape"]), meta["dtype"]), np.zeros(1, np.int32)
     runs, _ = checkpoint.restore(out / "checkpoint", abstract_runs(task, keys, hparams, example, keep_best=keep_best))
     sound = np.flatnonzero(jax.device_get(runs.failed_at) < 0)
     if not sound.size:

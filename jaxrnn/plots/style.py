@@ -57,13 +57,12 @@ def looks(names: Iterable[Any]) -> dict[Any, Look]:
 
 def figure(title: str, width: float, height: float) -> "Figure":
     """An empty figure, ``width`` by ``height`` inches, with its canvas and its title, which is wrapped."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    from jaxrnn.plots.canvas import Canvas
-
     blank = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.08))
-    Canvas(blank)
+    FigureCanvasAgg(blank)
     blank.suptitle(textwrap.fill(title, int(width / 0.13)), fontsize=TITLE, parse_math=False)
     return blank
 
