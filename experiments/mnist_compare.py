@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import jax
 import numpy as np
@@ -47,6 +47,10 @@ class Settings(MnistSettings):
 
     seeds: int = 5
     """How many runs of each network to train: mean and interval of every number come from them."""
+
+    @classmethod
+    def quick_defaults(cls) -> Self:
+        return cls(quick=True, seeds=2, hidden=32, batch=32, epochs=6, learning_rate=5e-3)
 
 
 def main(name: str, settings: Settings) -> dict[str, Any]:

@@ -44,7 +44,12 @@ ANSWERS = {
 """The papers' questions that each command answers."""
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+LONG_ONES = {"mnist_compare"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in LONG_ONES else ()) for name in EXPERIMENTS]
+)
 def test_the_whole_path_with_quick(name, tmp_path):
     code, out, err = finish(experiment(name, "--quick", "--out", tmp_path / "run"))
     assert code == 0, err
