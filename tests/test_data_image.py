@@ -546,3 +546,13 @@ def test_pillow_is_imported_only_for_an_image():
     command = "import sys, jaxrnn.data.image; assert 'PIL' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("strongest, scaled", [(255, 255), (204, 204), (203, 255), (100, 255), (1, 255)])
+def test_a_pale_image_of_the_right_shape_gets_full_ink(tmp_path, strongest, scaled):
+    """In the same proportions; one that is not pale stays as it is."""
+    image = np.zeros((8, 8), np.uint8)
+    image[2:5, 3] = [strongest // 2, strongest, strongest // 4]
+    Image.fromarray(image).save(tmp_path / "own.png")
+    found = as_example(tmp_path / "own.png", (8, 8), 8)
+    np.testing.assert_array_equal(found, np.rint(image * (scaled / strongest)))

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 # the result. At a quarter uneven light begins to show, at two fifths faint strokes of MNIST itself begin to be lost.
 FAINT = 0.3
 
+# Of 255. Every image of MNIST and of scikit-learn's digits has stronger ink somewhere, so all of them stay what they
+# are; a digit in light blue, say, does not.
+PALE = 0.8
+
 # Of the inked pixels, after scaling down: these are left below full ink, the others reach it. A stroke thinner than a
 # pixel of the result comes out as faint as it is thin, and where two of them cross twice as strong; going by the single
 # strongest pixel would leave all the rest faint. In nine of ten images of MNIST a quarter of the ink has 252 or more.
@@ -73,13 +77,16 @@ def read_ink(path: str | os.PathLike) -> np.ndarray:
 def as_example(path: str | os.PathLike, shape: tuple[int, int], box: int) -> np.ndarray:
     """The image file ``path`` as an example for a model: uint8 ``shape`` (rows, columns), light ink on black.
 
-    An image that has this shape is taken as it is, unscaled (``read_ink``); any other as ``normalise`` makes it, with
+    An image that has this shape is taken as it is (``read_ink``), but for a pale one, whose strongest ink is below
+    ``PALE`` of 255: that is scaled to 255; any other image as ``normalise`` makes it, with
     ``box`` as the longer side of the ink in pixels: 28x28 and 20 for MNIST, 8x8 and 8 for scikit-learn's digits.
 
     Raises ``DataError`` as ``read_ink`` does.
     """
     ink = read_ink(path)
-    return ink if ink.shape == tuple(shape) else normalise(ink, shape, box)
+    if ink.shape != tuple(shape):
+        return normalise(ink, shape, box)
+    return ink if ink.max() >= PALE * 255 else np.rint(ink * (255 / ink.max())).astype(np.uint8)
 
 
 def normalise(ink: np.ndarray, shape: tuple[int, int], box: int) -> np.ndarray:
