@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import jax
@@ -250,14 +251,16 @@ def write_result(
     answers: Mapping[str, str],
     seconds: Mapping[str, float],
     devices: Sequence[jax.Device],
+    top: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Writes ``result.json`` into the run folder and returns what it says, as reading it gives it back.
 
     ``metrics`` maps each name to its numbers, one a run, as ``metric`` takes them; ``seconds`` has ``total``,
-    ``compile`` and ``train``. Raises UserError as ``write_bytes`` does.
+    ``compile`` and ``train``; ``top`` are further entries, which come first. Raises UserError as ``write_bytes`` does.
     """
     result = plain(
         {
+            **top,
             "experiment": experiment,
             "command": command,
             "finished": finished,
