@@ -48,23 +48,39 @@ class Cell(nnx.Module):
         """The carry that a row starts from: zeros, or the learned one, for each of ``batch_shape`` rows."""
         raise TypeError(f"{type(self).__name__} is a cell without a start: define initial_carry(batch_shape)")
 
+    def intermediates(self, carry: Carry, x: Float[Array, "*b d"]) -> dict[str, Float[Array, "*b h"]]:
+        """What a step computes on its way, by the letters of the class's equations, up to the state and the output.
+
+        A cell of one's own needs it for `jaxrnn.theory.gate_trace` only.
+        """
+        raise TypeError(f"{type(self).__name__} does not name what it computes: define intermediates(carry, x)")
+
     def output(self, carry: Carry) -> Float[Array, "*b h"]:
         """The output ``y_t`` that belongs to the carry after step t: what a classifier reads at the end of a row."""
         return carry
 
 
-def _weights(gates: int, d: int, h: int, bias: Bias, init: Init, rngs: nnx.Rngs) -> tuple:
-    """``W_x (d, gates*h)``, ``W_h (h, gates*h)``, ``b_x`` and ``b_h (gates*h,)``, absent biases as None."""
+def _uniform(shape: tuple[int, ...], h: int, rngs: nnx.Rngs) -> Array:
+    """PyTorch's draw for what belongs to a layer of ``h`` units: U(-1/sqrt(h), 1/sqrt(h))."""
+    return jax.random.uniform(rngs.params(), shape, minval=-(h**-0.5), maxval=h**-0.5)
+
+
+def _weights(
+    gates: int, d: int, h: int, bias: Bias, init: Init, rngs: nnx.Rngs, *, fed_back: int | None = None
+) -> tuple:
+    """``W_x (d, gates*h)``, ``W_h (h, gates*h)``, ``b_x`` and ``b_h (gates*h,)``, absent biases as None.
+
+    Where not the ``h`` units themselves are fed back but something of ``fed_back`` features, that is ``W_h``'s height.
+    """
+    back = h if fed_back is None else fed_back
     if bias not in ("torch", "single", "none"):
         raise ValueError(f"bias must be 'torch', 'single' or 'none', not {bias!r}")
     if init == "pytorch":
-        bound = h**-0.5
-        draw = partial(jax.random.uniform, minval=-bound, maxval=bound)
-        w_x, w_h = draw(rngs.params(), (d, gates * h)), draw(rngs.params(), (h, gates * h))
-        b_x, b_h = draw(rngs.params(), (gates * h,)), draw(rngs.params(), (gates * h,))
+        w_x, w_h = _uniform((d, gates * h), h, rngs), _uniform((back, gates * h), h, rngs)
+        b_x, b_h = _uniform((gates * h,), h, rngs), _uniform((gates * h,), h, rngs)
     elif init == "default":
         w_x = jnp.concatenate([glorot_uniform()(rngs.params(), (d, h)) for _ in range(gates)], axis=1)
-        w_h = jnp.concatenate([orthogonal()(rngs.params(), (h, h)) for _ in range(gates)], axis=1)
+        w_h = jnp.concatenate([orthogonal()(rngs.params(), (back, h)) for _ in range(gates)], axis=1)
         b_x = b_h = jnp.zeros(gates * h)
     else:
         raise ValueError(f"init must be 'default' or 'pytorch', not {init!r}")
@@ -92,7 +108,8 @@ def _start(learned: nnx.Param | None, batch_shape: tuple[int, ...], like: nnx.Pa
 class ElmanCell(Cell):
     """The basic recurrent cell (Elman 1990), with tanh or ReLU.
 
-        h_t = tanh(x_t W_x + b_x + h_{t-1} W_h + b_h),    y_t = h_t
+        a_t = x_t W_x + b_x + h_{t-1} W_h + b_h
+        h_t = tanh(a_t),    y_t = h_t
 
     Parameters: ``w_x (d, h)``, ``w_h (h, h)``, ``b_x (h,)``, ``b_h (h,)`` (None unless ``bias="torch"``), and with
     ``learn_carry`` the initial state ``h_0 (h,)``. Carry: ``h_t``. PyTorch's `nn.RNN` in one step.
@@ -117,12 +134,65 @@ class ElmanCell(Cell):
         self.h_0 = _learned(features, learn_carry)
 
     def __call__(self, carry, x):
-        nonlinearity = jnp.tanh if self.activation == "tanh" else jax.nn.relu
-        h = nonlinearity(_affine(x, self.w_x, self.b_x) + _affine(carry, self.w_h, self.b_h))
+        h = self.intermediates(carry, x)["h"]
         return h, h
+
+    def intermediates(self, carry, x):
+        nonlinearity = jnp.tanh if self.activation == "tanh" else jax.nn.relu
+        a = _affine(x, self.w_x, self.b_x) + _affine(carry, self.w_h, self.b_h)
+        return {"a": a, "h": nonlinearity(a)}
 
     def initial_carry(self, batch_shape):
         return _start(self.h_0, batch_shape, self.w_h)
+
+
+class JordanCell(Cell):
+    """The recurrent cell whose output is fed back in place of its hidden state (Jordan 1986), as in NTU Q1(b).
+
+        a_t = x_t W_x + b_x + y_{t-1} W_y + b_y
+        h_t = tanh(a_t)
+        y_t = s(h_t V + c)
+
+    The output layer belongs to the cell: ``features`` (h) is the width of ``y_t``, and ``hidden`` (m, the same where
+    not given) that of ``h_t``. Parameters: ``w_x (d, m)``, ``w_y (h, m)``, ``b_x (m,)``, ``b_y (m,)`` (None unless
+    ``bias="torch"``), ``v (m, h)``, ``c (h,)`` (None if ``bias="none"``), and with ``learn_carry`` the initial output
+    ``y_0 (h,)``. Carry: ``y_t``. PyTorch's initialisation is that of an `nn.RNN` of m units with an `nn.Linear` on top.
+    """
+
+    activation = "tanh, and sigmoid for the output"
+
+    def __init__(
+        self,
+        in_features: int,
+        features: int,
+        *,
+        hidden: int | None = None,
+        bias: Bias = "torch",
+        init: Init = "default",
+        learn_carry: bool = False,
+        rngs: nnx.Rngs,
+    ):
+        hidden = features if hidden is None else hidden
+        self.in_features, self.features = in_features, features
+        self.w_x, self.w_y, self.b_x, self.b_y = _weights(1, in_features, hidden, bias, init, rngs, fed_back=features)
+        if init == "pytorch":
+            v, c = _uniform((hidden, features), hidden, rngs), _uniform((features,), hidden, rngs)
+        else:
+            v, c = glorot_uniform()(rngs.params(), (hidden, features)), jnp.zeros(features)
+        self.v, self.c = nnx.Param(v), None if bias == "none" else nnx.Param(c)
+        self.y_0 = _learned(features, learn_carry)
+
+    def __call__(self, carry, x):
+        y = self.intermediates(carry, x)["y"]
+        return y, y
+
+    def intermediates(self, carry, x):
+        a = _affine(x, self.w_x, self.b_x) + _affine(carry, self.w_y, self.b_y)
+        h = jnp.tanh(a)
+        return {"a": a, "h": h, "y": jax.nn.sigmoid(_affine(h, self.v, self.c))}
+
+    def initial_carry(self, batch_shape):
+        return _start(self.y_0, batch_shape, self.w_y)
 
 
 class GRUCell(Cell):
@@ -154,12 +224,15 @@ class GRUCell(Cell):
         self.h_0 = _learned(features, learn_carry)
 
     def __call__(self, carry, x):
+        h = self.intermediates(carry, x)["h"]
+        return h, h
+
+    def intermediates(self, carry, x):
         x_r, x_z, x_n = jnp.split(_affine(x, self.w_x, self.b_x), 3, axis=-1)
         h_r, h_z, h_n = jnp.split(_affine(carry, self.w_h, self.b_h), 3, axis=-1)
         r, z = jax.nn.sigmoid(x_r + h_r), jax.nn.sigmoid(x_z + h_z)
         n = jnp.tanh(x_n + r * h_n)
-        h = (1 - z) * n + z * carry
-        return h, h
+        return {"r": r, "z": z, "n": n, "h": (1 - z) * n + z * carry}
 
     def initial_carry(self, batch_shape):
         return _start(self.h_0, batch_shape, self.w_h)
@@ -210,11 +283,15 @@ class LSTMCell(Cell):
         self.h_0, self.c_0 = _learned(features, learn_carry), _learned(features, learn_carry)
 
     def __call__(self, carry, x):
+        step = self.intermediates(carry, x)
+        return (step["h"], step["c"]), step["h"]
+
+    def intermediates(self, carry, x):
         h, c = carry
         i, f, g, o = jnp.split(_affine(x, self.w_x, self.b_x) + _affine(h, self.w_h, self.b_h), 4, axis=-1)
-        c = jnp.tanh(g) * jax.nn.sigmoid(i) + c * jax.nn.sigmoid(f)
-        h = jnp.tanh(c) * jax.nn.sigmoid(o)
-        return (h, c), h
+        i, f, g, o = jax.nn.sigmoid(i), jax.nn.sigmoid(f), jnp.tanh(g), jax.nn.sigmoid(o)
+        c = g * i + c * f
+        return {"i": i, "f": f, "g": g, "o": o, "c": c, "h": jnp.tanh(c) * o}
 
     def initial_carry(self, batch_shape):
         return _start(self.h_0, batch_shape, self.w_h), _start(self.c_0, batch_shape, self.w_h)
@@ -226,6 +303,7 @@ class LSTMCell(Cell):
 CELLS: dict[str, Callable[..., Cell]] = {
     "elman": ElmanCell,
     "elman_relu": partial(ElmanCell, activation="relu"),
+    "jordan": JordanCell,
     "gru": GRUCell,
     "lstm": LSTMCell,
 }

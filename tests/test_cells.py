@@ -1,5 +1,6 @@
 """Every cell keeps the contract, and is what its equations, its initialisation and its parameter count say."""
 
+import itertools
 from functools import partial
 
 import jax
@@ -8,9 +9,21 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from contract import CONTRACT, SLOW, D, H, assert_close, cell_of, float64, numbers
+from contract import (
+    CONTRACT,
+    SLOW,
+    D,
+    H,
+    assert_close,
+    carries_lead_with_the_batch,
+    cell_of,
+    float64,
+    learned_carry_is_learned,
+    numbers,
+    scan_is_a_loop,
+)
 from jaxrnn import cells
-from jaxrnn.cells import CELLS, Cell, ElmanCell, GRUCell, LSTMCell
+from jaxrnn.cells import CELLS, Cell, ElmanCell, GRUCell, JordanCell, LSTMCell
 from jaxrnn.layers import stack
 from jaxrnn.models import Classifier, parameter_count, parameter_table
 from jaxrnn.scan import unroll
@@ -26,6 +39,11 @@ conventions = pytest.mark.parametrize("bias", ["torch", "single", "none"])
 @pytest.mark.parametrize("name", CELLS)
 def test_contract(name, check):
     check(CELLS[name])
+
+
+@pytest.mark.parametrize("check", [carries_lead_with_the_batch, scan_is_a_loop, learned_carry_is_learned])
+def test_contract_of_a_jordan_cell_with_more_hidden_units_than_outputs(check):
+    check(partial(JordanCell, hidden=H + 2))
 
 
 # --- a cell of one's own ----------------------------------------------------------------------------------------------
@@ -84,7 +102,7 @@ def test_every_public_cell_is_registered():
         if isinstance(value, type) and issubclass(value, Cell) and value is not Cell and not name.startswith("_")
     }
     reachable = {make.func if isinstance(make, partial) else make for make in CELLS.values()}
-    assert {ElmanCell, GRUCell, LSTMCell} <= public
+    assert {ElmanCell, JordanCell, GRUCell, LSTMCell} <= public
     assert public <= reachable
 
 
@@ -93,6 +111,8 @@ def test_what_is_missing_from_a_cell_is_named():
         Cell()(None, jnp.zeros(3))
     with pytest.raises(TypeError, match="Cell is a cell without a start"):
         Cell().initial_carry(())
+    with pytest.raises(TypeError, match="Cell does not name what it computes: define intermediates"):
+        Cell().intermediates(None, jnp.zeros(3))
 
 
 # --- equations --------------------------------------------------------------------------------------------------------
@@ -122,6 +142,14 @@ def elman_relu(cell, h, x):
     return h, h
 
 
+def jordan(cell, y, x):
+    """NTU's h(t) = phi(U^T x(t) + W^T y(t-1) + b), y(t) = sigma(V^T h(t) + c), and PyTorch's second bias."""
+    u, w, v = (np.asarray(matrix[...]) for matrix in (cell.w_x, cell.w_y, cell.v))
+    b, b_y, c = (0 if bias is None else np.asarray(bias[...]) for bias in (cell.b_x, cell.b_y, cell.c))
+    y = logistic(np.tanh(x @ u + b + y @ w + b_y) @ v + c)
+    return y, y
+
+
 def gru(cell, h, x):
     """PyTorch's documentation of `torch.nn.GRU`."""
     (u_r, u_z, u_n), (w_r, w_z, w_n), (b_r, b_z, b_n), (c_r, c_z, c_n) = gates(cell, 3)
@@ -146,13 +174,27 @@ def lstm(cell, carry, x):
 
 
 @conventions
-@pytest.mark.parametrize("step", [elman, elman_relu, gru, lstm], ids=lambda step: step.__name__)
+@pytest.mark.parametrize("step", [elman, elman_relu, jordan, gru, lstm], ids=lambda step: step.__name__)
 def test_a_step_is_its_equations(step, bias):
     with float64():
         cell = cell_of(CELLS[step.__name__], bias=bias)
         carry, x = numbers((2, 2, H)), numbers((2, D), seed=1)
         carry = tuple(carry) if step is lstm else carry[0]
         assert_close(cell(jax.tree.map(jnp.asarray, carry), jnp.asarray(x)), step(cell, carry, x), 1e-14)
+
+
+@conventions
+def test_a_jordan_step_is_its_equations_whatever_its_widths(bias):
+    """Two hidden units between three inputs and four outputs."""
+    with float64():
+        cell = cell_of(JordanCell, hidden=2, bias=bias)
+        shapes = {"w_x": (D, 2), "w_y": (H, 2), "b_x": (2,), "b_y": (2,), "v": (2, H), "c": (H,), "y_0": (H,)}
+        absent = {"torch": (), "single": ("b_y",), "none": ("b_x", "b_y", "c")}[bias]
+        for name, shape in shapes.items():
+            assert (getattr(cell, name) is None) == (name in absent)
+            assert name in absent or getattr(cell, name).shape == shape
+        y, x = numbers((2, H)), numbers((2, D), seed=1)
+        assert_close(cell(jnp.asarray(y), jnp.asarray(x)), jordan(cell, y, x), 1e-14)
 
 
 # --- parameter counts -------------------------------------------------------------------------------------------------
@@ -163,6 +205,7 @@ def test_a_step_is_its_equations(step, bias):
     [
         ("elman", 28, [150], False, 26_850, 27_000),
         ("elman_relu", 28, [150], False, 26_850, 27_000),
+        ("jordan", 28, [150], False, 49_500, 49_650),
         ("gru", 28, [150], False, 80_550, 81_000),
         ("lstm", 28, [150], False, 107_400, 108_000),
         ("gru", 256, [256, 256], False, 787_968, 789_504),
@@ -220,6 +263,26 @@ def test_default_init_is_per_gate(name, count):
             assert all(np.abs(block - other).max() > 0.1 for other in same_kind[:number])
 
 
+def test_default_init_of_a_jordan_cell():
+    """What is fed back has orthonormal rows or columns, whichever are fewer; the other blocks are Glorot's."""
+    d, h = 20, 30
+    for m in (30, 40, 25):
+        cell = JordanCell(d, h, hidden=m, rngs=nnx.Rngs(0))
+        np.testing.assert_allclose(np.linalg.svd(cell.w_y[...], compute_uv=False), np.ones(min(h, m)), atol=1e-5)
+        for block in (np.asarray(cell.w_x[...]), np.asarray(cell.v[...])):
+            bound = (6 / sum(block.shape)) ** 0.5
+            assert 0.95 * bound < np.abs(block).max() <= bound
+            np.testing.assert_allclose(block.var(), bound**2 / 3, rtol=0.2)
+        assert not any(np.any(bias[...]) for bias in (cell.b_x, cell.b_y, cell.c))
+
+
+def test_pytorch_init_of_a_jordan_cell_goes_by_its_hidden_units():
+    """They are the hidden size of its `nn.RNN`, and the inputs of its `nn.Linear`."""
+    cell = JordanCell(50, 60, hidden=400, init="pytorch", rngs=nnx.Rngs(0))
+    for leaf in map(np.asarray, jax.tree.leaves(cell)):
+        assert 0.9 * 400**-0.5 < np.abs(leaf).max() <= 400**-0.5
+
+
 def test_default_biases_are_zero_but_for_the_forget_gate():
     """The total forget bias is 1 under either convention, all of it in ``b_x``."""
     forget = np.concatenate([np.zeros(H), np.ones(H), np.zeros(2 * H)])
@@ -266,8 +329,8 @@ def test_pytorch_init_is_uniform(name):
         assert 0.9 * bound < np.abs(leaf).max() <= bound
         assert abs(leaf.mean()) < 4 * bound / (3 * leaf.size) ** 0.5
         np.testing.assert_allclose(leaf.var(), bound**2 / 3, rtol=6 / leaf.size**0.5)
-    biases = np.asarray(cell.b_x[...]), np.asarray(cell.b_h[...])
-    assert np.abs(biases[0] - biases[1]).max() > 0.1 * bound
+    for leaf, other in itertools.combinations(jax.tree.leaves(cell), 2):
+        assert leaf.shape != other.shape or np.abs(leaf - other).max() > 0.1 * bound
 
 
 @pytest.mark.parametrize("init", ["default", "pytorch"])
@@ -275,8 +338,8 @@ def test_pytorch_init_is_uniform(name):
 def test_a_key_names_its_numbers(name, init):
     first, again, other = (CELLS[name](D, H, init=init, rngs=nnx.Rngs(seed)) for seed in (3, 3, 4))
     assert_close(first, again, 0.0)
-    assert np.abs(first.w_x[...] - other.w_x[...]).max() > 0.01
-    assert np.abs(first.w_h[...] - other.w_h[...]).max() > 0.01
+    for leaf, beside in zip(jax.tree.leaves(first), jax.tree.leaves(other), strict=True):
+        assert leaf.ndim < 2 or np.abs(leaf - beside).max() > 0.01
 
 
 # --- mistakes ---------------------------------------------------------------------------------------------------------

@@ -35,11 +35,16 @@ def finish(process):
 LAYERS = {"T11", "T12", "T13", "T14", "T15"}
 ANSWERS = {
     "benchmark": set(),
+    "binary_addition": {"R1", "R2", "R3", "R4"},
+    "gradient_flow": {"I1", "U2"},
     "mnist_compare": LAYERS | {"T19", "T20", "T21.5", "T22.5", "U7"},
     "mnist_fnn": {"T19"},
     "mnist_gru": LAYERS | {"T17"},
     "mnist_lstm": LAYERS | {"T17"},
     "mnist_rnn": LAYERS | {"T17"},
+    "parity": {"T1", "T2", "T3", "T4", "T5"},
+    "tanh_vs_sigmoid": {"T6", "T7", "T8", "T9"},
+    "worked_examples": {"I2", "I3", "I4", "N1", "N2", "U7"},
 }
 """The papers' questions that each command answers."""
 

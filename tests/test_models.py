@@ -100,6 +100,7 @@ def test_unknown_init_is_named():
     [
         ("elman", "ElmanCell", {"tanh"}, 28_510, 28_360),
         ("elman_relu", "ElmanCell", {"relu"}, 28_510, 28_360),
+        ("jordan", "JordanCell", {"tanh", "sigmoid"}, 51_160, 51_010),
         ("gru", "GRUCell", {"tanh", "sigmoid"}, 82_510, 82_060),
         ("lstm", "LSTMCell", {"tanh", "sigmoid"}, 109_510, 108_910),
     ],
