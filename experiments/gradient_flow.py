@@ -63,8 +63,8 @@ class Settings(CommonSettings):
 
     Compares the closed forms of backpropagation through time and the sum over unfolded copies with automatic
     differentiation, in double precision; then trains an Elman network, a GRU and an LSTM to recall the first of many
-    symbols, and measures after every epoch how much the loss depends on the state at every step. Leaves figures, CSV
-    files and result.json in the run folder.
+    symbols, and measures after every epoch how much the loss depends on the state at every step. Leaves figures (the
+    gates of the trained GRU and LSTM among them), CSV files and result.json in the run folder.
     """
 
     length: int = 40
@@ -248,6 +248,8 @@ class Flow(NamedTuple):
     """``log10 |dL/dh_k|`` of all that a step hands on (an LSTM's h and c), ``(runs, epochs + 1, t)``."""
     output: np.ndarray
     """The same of the hidden state ``h_k`` alone."""
+    gates: dict[str, np.ndarray]
+    """What the first run's cell computes at each step of a test sequence, once it is trained: ``(t, h)`` by letter."""
     parameters: int
 
     def relative(self, sizes: np.ndarray) -> np.ndarray:
@@ -291,6 +293,8 @@ class Compiled(NamedTuple):
     """One epoch of the given number."""
     measure: Callable[[Any], Any]
     """`measure` of every run's model on the test set."""
+    gates: Callable[[Any], dict[str, np.ndarray]]
+    """`jaxrnn.theory.gate_trace` of every run's cell on one sequence of the test set."""
     devices: list[jax.Device]
 
 
@@ -322,10 +326,14 @@ def compiled(cell: str, settings: Settings) -> Compiled:
 
     segment = programs.segment.lower(runs, hparams, data, *where(0)).compile()
     measure_runs = jax.jit(jax.vmap(measure, in_axes=(0, None, None))).lower(runs.model, *test).compile()
+    sequence = test[0][0]
+    gates = _once(jax.vmap(lambda model: theory.gate_trace(model.layers.layers[0].cell, sequence)))
+    gates_of_runs = gates.lower(runs.model).compile()
     return Compiled(
         lambda: start(*first),
         lambda runs, epoch: segment(runs, hparams, data, *where(epoch)),
         lambda model: jax.device_get(measure_runs(model, *test)),
+        lambda model: jax.device_get(gates_of_runs(model)),
         list(mesh.devices.flat),
     )
 
@@ -341,7 +349,8 @@ def train(name: str, programs: Compiled, epochs: int, console: Console) -> Flow:
             bar.update(doing, advance=1)
     found.append(programs.measure(runs.model))
     accuracy, state, output = (np.stack(part, axis=1) for part in zip(*found, strict=True))
-    return Flow(accuracy, state, output, parameter_count(runs.model) // len(accuracy))
+    gates = {letter: values[0] for letter, values in programs.gates(runs.model).items()}
+    return Flow(accuracy, state, output, gates, parameter_count(runs.model) // len(accuracy))
 
 
 def _flows(console: Console, out: Path, flows: Mapping[str, Flow]) -> None:
@@ -388,6 +397,10 @@ def _flows(console: Console, out: Path, flows: Mapping[str, Flow]) -> None:
         chance=1 / SYMBOLS,
     )
     runfolder.save_figure(figure, out / "flow_heatmap.png")
+
+    for cell in ("gru", "lstm"):
+        title = f"{NAMES[cell]}: what it computes at each step, once it recalls the first symbol"
+        runfolder.save_figure(plots.gates.maps(flows[cell].gates, title), out / f"gates_{cell}.png")
 
     table = Table(title="|dL/dh_1| / |dL/dh_T|, geometric mean of the runs", title_justify="left")
     for column in ("cell", "at the start", "after training", "largest while training", "test accuracy"):
