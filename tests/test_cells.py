@@ -36,7 +36,9 @@ conventions = pytest.mark.parametrize("bias", ["torch", "single", "none"])
 
 
 @every_check
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name == "elman_relu" else []) for name in CELLS]
+)  # the ReLU is a word in the Elman cell: what holds of one holds of the other
 def test_contract(name, check):
     check(CELLS[name])
 

@@ -49,7 +49,7 @@ ANSWERS = {
 """The papers' questions that each command answers."""
 
 
-LONG_ONES = {"mnist_compare"}
+LONG_ONES = {"benchmark", "gradient_flow", "mnist_compare", "mnist_fnn", "mnist_lstm"}
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def training(arguments):
             process.kill()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_signal_ends_with_130_and_resume_gives_the_same_bits(number, uninterrupted, tmp_path):
     arguments = [*LONG, "--out", str(tmp_path / "run")]
     with training([sys.executable, "-m", "experiments.mnist_rnn", *arguments]) as process:
