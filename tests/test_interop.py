@@ -86,7 +86,9 @@ def our_results(layer, given, lengths):
 
 @pytest.mark.parametrize(
     ("case", "source"),
-    [(case, "recorded") for case in RECORDED] + [(case, "live") for case in RECORDED + LIVE],
+    [(case, "recorded") for case in RECORDED]
+    + [pytest.param(case, "live", marks=pytest.mark.slow) for case in RECORDED]
+    + [(case, "live") for case in LIVE],
     ids=str,
 )
 def test_parity_in_values_and_gradients(case, source, dtype):
