@@ -2,6 +2,9 @@
 
 EXPERIMENTS = (
     "benchmark", "binary_addition", "gradient_flow", "mnist_compare", "mnist_fnn", "mnist_gru", "mnist_lstm",
-    "mnist_rnn", "parity", "tanh_vs_sigmoid", "worked_examples",
+    "mnist_rnn", "palindromes", "parity", "sweep", "tanh_vs_sigmoid", "worked_examples",
 )  # fmt: skip
 """Every command by its name; each runs to its end with ``--quick``."""
+
+SWEEPABLE = ("mnist_gru", "mnist_lstm", "mnist_rnn", "palindromes")
+"""The commands that train one study, and so can be swept: their module has it as ``EXPERIMENT``."""

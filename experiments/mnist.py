@@ -9,19 +9,19 @@ from typing import Any, Self
 
 from flax import nnx
 
-from jaxrnn.command import TrainingSettings
+from jaxrnn.command import EpochSettings
 from jaxrnn.data import Dataset, mnist
 from jaxrnn.errors import SettingsError
 from jaxrnn.optimisers import OPTIMISERS, OptimiserName, ScheduleName, scheduled
-from jaxrnn.study import Study, announce_stand_in
-from jaxrnn.train import Fitted, Hparams, Task, Watch, cross_entropy
+from jaxrnn.study import Study, announce_stand_in, hparams_of
+from jaxrnn.train import Fitted, Task, Watch, cross_entropy
 from jaxrnn.typing import Init
 
 ModelMaker = Callable[[nnx.Rngs], Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class MnistSettings(TrainingSettings):
+class MnistSettings(EpochSettings):
     """What can be set for every classifier of MNIST."""
 
     hidden: int = 150
@@ -47,6 +47,21 @@ class MnistSettings(TrainingSettings):
     patience: int = 0
     """Stop a run when its validation loss has not fallen for so many epochs, and keep its best weights (0: never)."""
 
+    def check(self) -> None:
+        super().check()
+        for option in ("hidden", "batch"):
+            if getattr(self, option) < 1:
+                raise SettingsError(f"--{option} must be at least 1, not {getattr(self, option)}")
+        for option in ("validation", "patience"):
+            if getattr(self, option) < 0:
+                raise SettingsError(f"--{option} must be at least 0, not {getattr(self, option)}")
+        if self.patience and not self.validation:
+            raise SettingsError("--patience watches the validation loss: hold examples out by --validation N")
+        if not 0 <= self.dropout < 1:
+            raise SettingsError(f"--dropout must be at least 0 and below 1, not {self.dropout}")
+        if not self.learning_rate > 0 or not self.clip_norm > 0:
+            raise SettingsError("--learning-rate and --clip-norm must be above 0")
+
     @classmethod
     def quick_defaults(cls) -> Self:
         return cls(quick=True, batch=32, epochs=10)
@@ -56,47 +71,30 @@ def load(settings: MnistSettings) -> Dataset:
     """The data that the settings ask for; a stand-in is announced.
 
     Raises:
-        SettingsError: settings that make no sense, by themselves or with these data.
+        SettingsError: settings that make no sense.
         DataError: data that are missing or broken.
     """
-    _check(settings)
+    settings.check()
     if settings.quick and settings.data_dir is None:
         dataset = mnist.load_digits("--quick needs no download")
     else:
         dataset = mnist.load(settings.data_dir)
     if dataset.name == "digits":
         announce_stand_in("MNIST", dataset, "For MNIST give its four IDX files by --data-dir FOLDER.")
+    return dataset
+
+
+def _check_with(settings: MnistSettings, dataset: Dataset) -> None:
     kept = len(dataset.x_train) - settings.validation
     if kept <= 0:
         raise SettingsError(f"--validation {settings.validation} leaves nothing of {len(dataset.x_train)} examples")
     updates = _updates(settings, kept)
     if not 0 <= settings.warmup < max(updates, 1):
         raise SettingsError(f"--warmup must be at least 0 and below the run's {updates} updates, not {settings.warmup}")
-    return dataset
 
 
 def _updates(settings: MnistSettings, examples: int) -> int:
     return settings.epochs * -(-examples // settings.batch)
-
-
-def _check(settings: MnistSettings) -> None:
-    for option in ("hidden", "batch"):
-        if getattr(settings, option) < 1:
-            raise SettingsError(f"--{option} must be at least 1, not {getattr(settings, option)}")
-    for option in ("validation", "patience"):
-        if getattr(settings, option) < 0:
-            raise SettingsError(f"--{option} must be at least 0, not {getattr(settings, option)}")
-    if settings.patience and not settings.validation:
-        raise SettingsError("--patience watches the validation loss: hold examples out by --validation N")
-    if not 0 <= settings.dropout < 1:
-        raise SettingsError(f"--dropout must be at least 0 and below 1, not {settings.dropout}")
-    if not settings.learning_rate > 0 or not settings.clip_norm > 0:
-        raise SettingsError("--learning-rate and --clip-norm must be above 0")
-
-
-def hparams(settings: MnistSettings) -> Hparams:
-    """The floats of a run."""
-    return Hparams(settings.learning_rate, settings.clip_norm, settings.dropout)
 
 
 def task(settings: MnistSettings, make_model: ModelMaker, updates: int = 1) -> Task:
@@ -119,14 +117,20 @@ def study(
     make_model: ModelMaker,
     answers: Callable[[Fitted, int], dict[str, str]] = lambda fitted, parameters: {},
 ) -> Study:
-    """A model trained on the data as the settings say, and tested on their test images after every epoch."""
+    """A model trained on the data as the settings say, and tested on their test images after every epoch.
+
+    Raises:
+        SettingsError: settings that make no sense, by themselves or with these data.
+    """
+    settings.check()
+    _check_with(settings, dataset)
     kept = len(dataset.x_train) - settings.validation
     evals = {"test": (dataset.x_test, dataset.y_test)}
     if settings.validation:
         evals["validation"] = (dataset.x_train[kept:], dataset.y_train[kept:])
     return Study(
         task=task(settings, make_model, _updates(settings, kept)),
-        hparams=hparams(settings),
+        hparams=hparams_of(settings),
         dataset=dataset,
         train=(dataset.x_train[:kept], dataset.y_train[:kept]),
         evals=evals,

@@ -21,7 +21,7 @@ from jaxrnn.data.mnist import CLASSES
 from jaxrnn.errors import SettingsError
 from jaxrnn.layers import stack
 from jaxrnn.models import Classifier
-from jaxrnn.study import Study, conduct, restore_models, trained
+from jaxrnn.study import Study, conduct, hparams_of, restore_models, trained
 from jaxrnn.train import Fitted
 
 CellName = Annotated[str, tyro.conf.arg(constructor=tyro.extras.literal_type_from_choices(CELLS))]
@@ -41,6 +41,11 @@ class RecurrentSettings(MnistSettings):
     evaluate: Path | None = field(default=None, metadata=OF_THE_CALL)
     """Train nothing: test the trained run in --out on the test images of this folder of IDX files, as they are and
     moved by 2 pixels; prints the accuracies, and writes them into the run's folder."""
+
+    def check(self) -> None:
+        super().check()
+        if self.layers < 1:
+            raise SettingsError(f"--layers must be at least 1, not {self.layers}")
 
 
 def main(name: str, settings: RecurrentSettings) -> Any:
@@ -64,7 +69,7 @@ def restore(name: str, kind: type[RecurrentSettings], out: Path) -> Trained:
     meta = trained(name, out)
     settings = kind(**meta["config"])
     task = mnist.task(settings, maker(settings, meta["shape"], CLASSES))
-    models = restore_models(out, task, mnist.hparams(settings), meta, keep_best=settings.patience > 0)
+    models = restore_models(out, task, hparams_of(settings), meta, keep_best=settings.patience > 0)
     rows, columns = meta["shape"]
     return Trained(models, (rows, columns), out)
 
@@ -81,13 +86,7 @@ def maker(settings: RecurrentSettings, shape: Sequence[int], classes: int) -> Mo
 
 
 def study(settings: RecurrentSettings, dataset: Dataset) -> Study:
-    """The study of one cell.
-
-    Raises:
-        SettingsError: no layers.
-    """
-    if settings.layers < 1:
-        raise SettingsError(f"--layers must be at least 1, not {settings.layers}")
+    """The study of one cell. Raises SettingsError where the settings make no sense."""
     shape = dataset.x_train.shape[1:]
     return mnist.study(
         settings,

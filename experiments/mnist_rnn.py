@@ -6,8 +6,10 @@ python -m experiments.mnist_rnn [--data-dir FOLDER] [--seeds 3]
 import sys
 from dataclasses import dataclass
 
-from experiments.mnist_recurrent import CellName, RecurrentSettings, main
+from experiments import mnist
+from experiments.mnist_recurrent import CellName, RecurrentSettings, main, study
 from jaxrnn.command import command
+from jaxrnn.study import Experiment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +22,9 @@ class Settings(RecurrentSettings):
 
     cell: CellName = "elman"
     """The recurrent cell."""
+
+
+EXPERIMENT = Experiment("mnist_rnn", Settings, study, mnist.load)
 
 
 if __name__ == "__main__":

@@ -92,8 +92,15 @@ def _weights(
     )
 
 
+FEW = 32
+"""Up to so many weights, calling a matrix kernel costs more than the product itself (measured on CPU: a step of 32
+networks of 5 units takes a quarter of the time without one)."""
+
+
 def _affine(x: Float[Array, "*b d"], w: nnx.Param, b: nnx.Param | None) -> Float[Array, "*b h"]:
-    return x @ w[...] if b is None else x @ w[...] + b[...]
+    weights = w[...]
+    product = jnp.sum(x[..., :, None] * weights, axis=-2) if weights.size <= FEW else x @ weights
+    return product if b is None else product + b[...]
 
 
 def _learned(features: int, learn_carry: bool) -> nnx.Param | None:
@@ -288,10 +295,14 @@ class LSTMCell(Cell):
 
     def intermediates(self, carry, x):
         h, c = carry
+        gates = self.gates(h, x)
+        c = gates["g"] * gates["i"] + c * gates["f"]
+        return {**gates, "c": c, "h": jnp.tanh(c) * gates["o"]}
+
+    def gates(self, h: Float[Array, "*b h"], x: Float[Array, "*b d"]) -> dict[str, Float[Array, "*b h"]]:
+        """``i_t``, ``f_t``, ``g_t`` and ``o_t`` by their letters, from the hidden state before and the input."""
         i, f, g, o = jnp.split(_affine(x, self.w_x, self.b_x) + _affine(h, self.w_h, self.b_h), 4, axis=-1)
-        i, f, g, o = jax.nn.sigmoid(i), jax.nn.sigmoid(f), jnp.tanh(g), jax.nn.sigmoid(o)
-        c = g * i + c * f
-        return {"i": i, "f": f, "g": g, "o": o, "c": c, "h": jnp.tanh(c) * o}
+        return {"i": jax.nn.sigmoid(i), "f": jax.nn.sigmoid(f), "g": jnp.tanh(g), "o": jax.nn.sigmoid(o)}
 
     def initial_carry(self, batch_shape):
         return _start(self.h_0, batch_shape, self.w_h), _start(self.c_0, batch_shape, self.w_h)

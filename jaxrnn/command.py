@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import jax
 import tyro
@@ -50,14 +50,58 @@ class TrainingSettings(Settings):
     """How many runs to train, as one program: mean and spread of every number come from them."""
     seed: int = 0
     """Where the random numbers start: run i is a function of (seed, i) alone."""
-    epochs: int = 10
-    """Passes over the training data."""
-    data_dir: Path | None = None
-    """Folder with the data files. Where not given: $JAXRNN_DATA, then tensorflow-datasets, then embedded data."""
     devices: int | None = None
     """How many devices to use at most: accelerators, or CPU cores. All where not given."""
     resume: bool = field(default=False, metadata=OF_THE_CALL)
     """Go on with the run in the folder, from where it was saved."""
+
+    duration: ClassVar[str] = ""
+    """The setting that says how long to train."""
+
+    def total_epochs(self) -> int:
+        """How many epochs to train. Raises SettingsError where the settings make no sense."""
+        raise TypeError(f"{type(self).__name__} does not say how long to train: see EpochSettings and StepSettings")
+
+    def check(self) -> None:
+        """Raises SettingsError where the settings make no sense."""
+        for option in ("seeds", self.duration):
+            if getattr(self, option) < 1:
+                raise SettingsError(f"--{option} must be at least 1, not {getattr(self, option)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochSettings(TrainingSettings):
+    """What can be set for every experiment that trains on data that are kept."""
+
+    epochs: int = 10
+    """Passes over the training data."""
+    data_dir: Path | None = None
+    """Folder with the data files. Where not given: $JAXRNN_DATA, then tensorflow-datasets, then embedded data."""
+
+    duration: ClassVar[str] = "epochs"
+
+    def total_epochs(self) -> int:
+        return self.epochs
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepSettings(TrainingSettings):
+    """What can be set for every experiment whose examples are made as they are needed."""
+
+    steps: int = 5000
+    """Training steps."""
+    every: int = 250
+    """Steps between two evaluations: an epoch of the history."""
+
+    duration: ClassVar[str] = "steps"
+
+    def total_epochs(self) -> int:
+        return self.steps // self.every
+
+    def check(self) -> None:
+        super().check()
+        if self.every < 1 or self.steps % self.every:
+            raise SettingsError(f"--every must divide the {self.steps} --steps, and {self.every} does not")
 
 
 S = TypeVar("S", bound=Settings)

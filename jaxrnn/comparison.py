@@ -14,7 +14,7 @@ from rich.table import Table
 from jaxrnn import command, plots, runfolder
 from jaxrnn.command import TrainingSettings
 from jaxrnn.errors import CheckpointError
-from jaxrnn.study import FREE, STARTED, Outcome, Study, carry_out
+from jaxrnn.study import FREE, STARTED, Outcome, Study, carry_out, check_same_settings
 
 _SHARED = ("test_accuracy", "test_error", "test_loss", "train_accuracy", "train_loss")
 
@@ -106,7 +106,7 @@ def compare(
         metrics=metrics | dict(finding.metrics),
         answers=finding.answers,
         seconds=spent | {"total": spent["total"] + time.perf_counter() - began},
-        devices=jax.devices()[: settings.devices],
+        devices=jax.local_devices()[: settings.devices],
     )
     _conclude(console, rows, result, out)
     return result
@@ -115,11 +115,8 @@ def compare(
 def _check_resumable(name: str, out: Path, config: Mapping[str, Any]) -> None:
     if not (out / "config.json").exists():
         raise CheckpointError(f"there is nothing to resume in {out}: leave out --resume, or name the folder by --out")
-    kept, asked = runfolder.read_json(out / "config.json"), runfolder.plain(config)
-    odd = [key for key in sorted(asked | kept) if key not in (*FREE, "epochs") and asked.get(key) != kept.get(key)]
-    if odd:
-        changes = "; ".join(f"{key} was {kept.get(key)} and is {asked.get(key)}" for key in odd)
-        raise CheckpointError(f"the {name} in {out} has other settings: {changes}; resume it with its own")
+    kept = runfolder.read_json(out / "config.json")
+    check_same_settings(f"the {name} in {out}", kept, runfolder.plain(config), (*FREE, "epochs"))
 
 
 def _row(key: str, part: Part, outcome: Outcome) -> dict[str, Any]:

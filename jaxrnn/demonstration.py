@@ -68,7 +68,7 @@ def demonstrate(name: str, settings: Settings, show: Callable[[Console, Path], S
         reference=shown.reference,
         answers=shown.answers,
         seconds={"total": total, **shown.seconds},
-        devices=shown.devices or jax.devices()[:1],
+        devices=shown.devices or jax.local_devices()[:1],
         top=shown.top,
     )
     table = Table(title="Result", title_justify="left")

@@ -21,7 +21,7 @@ def over(
         batch: how many examples a device works at once.
     """
     n = jax.tree.leaves(xs)[0].shape[0]
-    mesh = Mesh(np.array(jax.devices()[:devices]), ("example",), axis_types=(AxisType.Auto,))
+    mesh = Mesh(np.array(jax.local_devices()[:devices]), ("example",), axis_types=(AxisType.Auto,))
     parts = mesh.devices.size
     # what pads the last share repeats the first example, and is cut off again
     places = np.concatenate([np.arange(n), np.zeros(-n % parts, int)])

@@ -18,10 +18,21 @@ from rich.table import Table
 
 from jaxrnn import checkpoint, command, plots, runfolder
 from jaxrnn.command import Stopped, TrainingSettings, stop_requests
-from jaxrnn.data import Dataset
+from jaxrnn.data import Dataset, Origin
 from jaxrnn.errors import CheckpointError, SettingsError, UserError
-from jaxrnn.models import parameter_count
-from jaxrnn.train import Fitted, Hparams, Progress, Task, Watch, abstract_runs, fit, shares
+from jaxrnn.models import Row, parameter_count
+from jaxrnn.train import (
+    Fitted,
+    Hparams,
+    Progress,
+    Stream,
+    Task,
+    Watch,
+    abstract_runs,
+    example_of,
+    fit,
+    shares,
+)
 
 STARTED = time.perf_counter()
 """When the process began, as far as this library saw it."""
@@ -37,17 +48,40 @@ class Study:
 
     task: Task
     hparams: Hparams
-    dataset: Dataset
-    train: tuple[Any, Any]
-    """The examples trained on ``(x, y)``."""
+    dataset: Dataset | Origin
+    train: tuple[Any, Any] | Stream
+    """The examples trained on ``(x, y)``, or what draws them."""
     evals: dict[str, tuple[Any, Any]]
     """The sets evaluated after every epoch; there is a ``test``."""
     watch: Watch | None = None
     same_epochs: bool = False
-    """Whether a resumed run must keep its number of epochs, because the learning rate depends on it."""
+    """Whether a resumed run must train as long as it was to, because the learning rate depends on it."""
     answers: Callable[[Fitted, int], dict[str, str]]
     """The paper's questions by id, from what was measured and the number of parameters."""
     reference: Sequence[runfolder.Reference] = ()
+
+    def facts(self, epochs: int) -> runfolder.DatasetFacts:
+        """The data for ``result.json``; of a stream, as many training examples as it gives in so many epochs."""
+        count = len(self.train[1]) if isinstance(self.train, tuple) else epochs * self.train.steps * self.task.batch
+        test = len(self.evals["test"][1])
+        return {"name": self.dataset.name, "source": self.dataset.source, "train": count, "test": test}
+
+    def summary(self, model: Any) -> list[Row]:
+        """The model's layers, for the inputs that it is trained on."""
+        x, _ = example_of(self.train)
+        return model.summary(x.shape[1:])
+
+
+class Experiment(NamedTuple):
+    """A command that trains one study, as what trains it many times sees it."""
+
+    name: str
+    settings: type[TrainingSettings]
+    study: Callable[[Any, Any], Study]
+    """``study(settings, data)``; raises SettingsError. But for what has the name of a field of `Hparams`, settings
+    may change it as they like; those go into its ``hparams`` alone."""
+    load: Callable[[Any], Any] = lambda settings: None
+    """``load(settings)``: the data, the same for all settings that are swept."""
 
 
 SAVE_SECONDS = 10.0
@@ -79,9 +113,8 @@ def carry_out(name: str, settings: TrainingSettings, study: Study, began: float 
         UserError: a full disk and the like; no run came through with a finite loss.
         Stopped: told to stop; all is saved.
     """
-    for option in ("seeds", "epochs"):
-        if getattr(settings, option) < 1:
-            raise SettingsError(f"--{option} must be at least 1, not {getattr(settings, option)}")
+    settings.check()
+    epochs = settings.total_epochs()
     try:
         plan = shares(settings.seeds, study.task.batch, settings.devices)
     except ValueError as error:
@@ -91,20 +124,16 @@ def carry_out(name: str, settings: TrainingSettings, study: Study, began: float 
     console = Console()
     out = settings.out or Path("runs") / name
     config = command.config(settings)
-    free = FREE if study.same_epochs else (*FREE, "epochs")
-    identity = {
-        "experiment": name,
-        "config": {key: value for key, value in config.items() if key not in free},
-        "data": _digest((study.train, study.evals)),
-    }
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(settings.seed), np.arange(settings.seeds))
+    free = FREE if study.same_epochs else (*FREE, settings.duration)
+    identity = identity_of(name, {key: value for key, value in config.items() if key not in free}, study)
+    keys = run_keys(settings.seed, np.arange(settings.seeds))
     abstract = abstract_runs(study.task, keys, study.hparams, study.train, keep_best=study.watch is not None)
     model = abstract_runs(study.task, keys[0], study.hparams, study.train).model
     parameters = parameter_count(model)
 
     saved = out / "checkpoint"
-    meta = _meta(saved, identity) if settings.resume else None
-    resume = None if meta is None else _progress(saved, abstract)
+    meta = saved_meta(saved, identity) if settings.resume else None
+    resume = None if meta is None else saved_progress(saved, abstract)
     if settings.resume and meta is None:
         console.print(f"The run in {out} was stopped before it was saved: it starts from the beginning.")
     if not settings.resume and (aside := runfolder.set_aside(out)) is not None:
@@ -118,19 +147,16 @@ def carry_out(name: str, settings: TrainingSettings, study: Study, began: float 
             "the numbers are the uninterrupted run's to rounding only."
         )
 
+    example, _ = example_of(study.train)
+
     def save(progress: Progress) -> None:
-        seconds = spent + time.perf_counter() - began
-        stands = {
-            "epoch": progress.epoch,
-            "step": progress.step,
-            "history": progress.history,
-            "spent": progress.seconds,
-            "seconds": seconds,
+        facts = {
+            "seconds": spent + time.perf_counter() - began,
             "spread": spread,
-            "shape": study.train[0].shape[1:],
-            "dtype": str(study.train[0].dtype),
+            "shape": example.shape[1:],
+            "dtype": str(example.dtype),
         }
-        checkpoint.save(saved, progress.runs, identity | stands)
+        save_progress(saved, progress, identity | facts)
         runfolder.write_csv(out / "history.csv", progress.history)
 
     _introduce(console, name, settings, study, model, runfolder.describe_devices(devices))
@@ -140,7 +166,7 @@ def carry_out(name: str, settings: TrainingSettings, study: Study, began: float 
             keys,
             study.hparams,
             study.train,
-            epochs=settings.epochs,
+            epochs=epochs,
             evals=study.evals,
             watch=study.watch,
             devices=settings.devices,
@@ -151,7 +177,7 @@ def carry_out(name: str, settings: TrainingSettings, study: Study, began: float 
         )
     progress = fitted.progress
     if not fitted.finished:
-        raise Stopped(f"{progress.epoch} of {settings.epochs} epochs and {progress.step} steps are saved in {out}")
+        raise Stopped(f"{progress.epoch} of {epochs} epochs and {progress.step} steps are saved in {out}")
 
     history = progress.history
     if history:
@@ -167,12 +193,7 @@ def carry_out(name: str, settings: TrainingSettings, study: Study, began: float 
         experiment=name,
         command=command.command_line(name),
         finished=bool((failed < 0).any()),
-        dataset={
-            "name": study.dataset.name,
-            "source": study.dataset.source,
-            "train": len(study.train[1]),
-            "test": len(study.evals["test"][1]),
-        },
+        dataset=study.facts(epochs),
         config=config,
         parameters=parameters,
         metrics=metrics,
@@ -197,6 +218,22 @@ def _in_words(spread: list[list[int]]) -> str:
     )
 
 
+def run_keys(seed: int, numbers: np.ndarray) -> Any:
+    """The key of each of these runs: a function of (seed, number) alone."""
+    return jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(seed), numbers)
+
+
+def hparams_of(settings: Any) -> Hparams:
+    """The settings that are traced: those with the name of a hyperparameter."""
+    names = [field.name for field in dataclasses.fields(Hparams)]
+    return Hparams(**{name: getattr(settings, name) for name in names if hasattr(settings, name)})
+
+
+def identity_of(name: str, config: dict[str, Any], study: Study) -> dict[str, Any]:
+    """What a checkpoint must agree in to be gone on with: the experiment, its settings, and the data."""
+    return {"experiment": name, "config": config, "data": _digest((study.train, study.evals))}
+
+
 def _digest(data: Any) -> str:
     digest = hashlib.sha256()
     for array in jax.tree.leaves(data):
@@ -205,7 +242,18 @@ def _digest(data: Any) -> str:
     return digest.hexdigest()
 
 
-def _meta(saved: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
+def save_progress(saved: Path, progress: Progress, facts: dict[str, Any]) -> None:
+    """Makes this the checkpoint in the folder ``saved``, with what else there is to be kept."""
+    stands = {
+        "epoch": progress.epoch,
+        "step": progress.step,
+        "history": progress.history,
+        "spent": progress.seconds,
+    }
+    checkpoint.save(saved, progress.runs, facts | stands)
+
+
+def saved_meta(saved: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
     """What was saved beside the runs, of this very study; None where it began but came to no save."""
     if not checkpoint.exists(saved):
         if (saved.parent / "config.json").exists():
@@ -219,11 +267,7 @@ def _meta(saved: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
             f"the run in {saved.parent} is one of {meta['experiment']}, not of {identity['experiment']}: "
             "name another folder by --out, or leave out --resume"
         )
-    asked, kept = identity["config"], meta["config"]
-    odd = [key for key in sorted(asked | kept) if asked.get(key) != kept.get(key)]
-    if odd:
-        changes = "; ".join(f"{key} was {kept.get(key)} and is {asked.get(key)}" for key in odd)
-        raise CheckpointError(f"the run in {saved.parent} has other settings: {changes}; resume it with its own")
+    check_same_settings(f"the run in {saved.parent}", meta["config"], identity["config"])
     if meta["data"] != identity["data"]:
         raise CheckpointError(
             f"the run in {saved.parent} was trained on other data: resume it with the same --data-dir"
@@ -231,7 +275,16 @@ def _meta(saved: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
     return meta
 
 
-def _progress(saved: Path, abstract: Any) -> Progress:
+def check_same_settings(what: str, kept: dict[str, Any], asked: dict[str, Any], free: Sequence[str] = ()) -> None:
+    """Raises CheckpointError where settings differ, but for those that are free to."""
+    odd = [key for key in sorted(asked | kept) if key not in free and asked.get(key) != kept.get(key)]
+    if odd:
+        changes = "; ".join(f"{key} was {kept.get(key)} and is {asked.get(key)}" for key in odd)
+        raise CheckpointError(f"{what} has other settings: {changes}; resume it with its own")
+
+
+def saved_progress(saved: Path, abstract: Any) -> Progress:
+    """Where the saved runs stand, for `jaxrnn.train.fit` to go on from."""
     runs, meta = checkpoint.restore(saved, abstract)
     return Progress(runs, meta["epoch"], meta["step"], meta["history"], meta["spent"])
 
@@ -271,19 +324,18 @@ def restore_models(out: Path, task: Task, hparams: Hparams, meta: dict[str, Any]
 
 
 def _introduce(console: Console, name: str, settings: TrainingSettings, study: Study, model: Any, devices: str) -> None:
-    x, _ = study.train
     table = Table(title=f"{name}: {settings.seeds} x {type(model).__name__}", title_justify="left")
     for column in ("layer", "input", "output", "activation"):
         table.add_column(column)
     table.add_column("parameters", justify="right")
-    for row in model.summary(x.shape[1:]):
+    for row in study.summary(model):
         table.add_row(*row[:-1], f"{row.parameters:,}")
     table.add_section()
     table.add_row("all", "", "", "", f"{parameter_count(model):,}")
     console.print(table)
     sizes = "".join(f", {len(labels):,} for {part}" for part, (_, labels) in study.evals.items())
-    dataset = study.dataset
-    console.print(f"{dataset.name} ({dataset.source}): {len(x):,} examples to train on{sizes}; on {devices}")
+    facts = study.facts(settings.total_epochs())
+    console.print(f"{facts['name']} ({facts['source']}): {facts['train']:,} examples to train on{sizes}; on {devices}")
 
 
 def _conclude(console: Console, result: dict[str, Any], out: Path) -> None:

@@ -4,13 +4,14 @@ A run is one pytree, advanced by a pure function of its key. Many runs are the s
 train as one compiled program, spread over the devices: the runs first, each batch over the devices that are left. Where
 the devices do not divide the runs, those left over are a share of their own, with a program of its own.
 What is compiled, once, is a segment: a loop over some number of training steps. Between segments, every two seconds or
-so, the host draws the progress bar, saves, and looks whether it should stop.
+so, the host draws the progress bar, saves, and looks whether it should stop. A `Trainer` keeps what was compiled for
+the next runs of the same shapes; `fit` is one that trains once.
 """
 
 import itertools
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
@@ -39,6 +40,22 @@ class Hparams:
     """Gradients with a larger global norm are scaled down to it."""
     dropout: Any = 0.0
     """Between layers."""
+    forget_bias: Any = None
+    """An LSTM's forget gate's bias at the start; None leaves it to the initialisation."""
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class Stream:
+    """Training examples without end, drawn inside the compiled step where a batch is wanted, and never kept.
+
+    The batch of a step is a function of the run's key and the step, on any number of devices.
+    """
+
+    draw: Callable[[Key[Array, ""], int], tuple[Any, Any]]
+    """``draw(key, n)``: n examples ``(x, y)``; pure, n static."""
+    steps: int
+    """The training steps that count as an epoch: after each epoch there is an evaluation and a row of the history."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +119,7 @@ def start(
 ) -> Run:
     """A run before its first step: a function of its key (and hyperparameters) alone.
 
-    ``example`` is a batch ``(x, y)`` of any size, looked at for its shapes only.
+    ``example`` is a batch ``(x, y)`` of any size, looked at for its shapes only; see `example_of`.
 
     Raises:
         ValueError: a model whose leaves are not all arrays of floats (training would lose the others silently).
@@ -134,7 +151,7 @@ def segment(
     task: Task,
     run: Run,
     hparams: Hparams,
-    data: tuple[Any, Any],
+    data: tuple[Any, Any] | Stream,
     epoch: Int[Array, ""],
     first: Int[Array, ""],
     count: Int[Array, ""],
@@ -145,24 +162,19 @@ def segment(
 ) -> Run:
     """``count`` training steps of one epoch, from its step ``first`` on; pure, so it jits, vmaps and shards.
 
-    The order of the data is a permutation drawn from the run's key and the epoch; the epoch's last batch may be short.
+    The order of kept data is a permutation drawn from the run's key and the epoch; the epoch's last batch may be short.
     Each of ``parts`` devices takes its share of every batch's rows; their gradients are summed over ``axis``.
     """
-    n = _examples(data)
-    order = jax.random.permutation(jax.random.fold_in(jax.random.fold_in(run.key, 1), epoch), n)
-    optimiser = _transformation(task, hparams)
     width = -(-task.batch // parts)
     columns = part * width + jnp.arange(width)
+    batch = _batches(task, data, jax.random.fold_in(jax.random.fold_in(run.key, 1), epoch), columns)
+    optimiser = _transformation(task, hparams)
 
     def total(values):
         return values if axis is None else jax.lax.psum(values, axis)
 
     def step(index, run):
-        places = (first + index) * task.batch + columns
-        real = (columns < task.batch) & (places < n)
-        rows = order[jnp.minimum(places, n - 1)]
-        x, y = jax.tree.map(lambda a: a[rows], data)
-        examples = jnp.minimum(task.batch, n - (first + index) * task.batch)
+        (x, y), real, examples = batch(first + index)
         key = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(run.key, 2), run.step), part)
 
         def loss(model):
@@ -190,6 +202,29 @@ def segment(
     return jax.lax.fori_loop(0, count, step, run._replace(totals=fresh))
 
 
+def _batches(task: Task, data: tuple[Any, Any] | Stream, key: Key[Array, ""], columns: Int[Array, "b"]) -> Callable:
+    """A function of a step's number in its epoch: these columns of its batch, which of them are real, and how many
+    examples the whole batch has."""
+    if isinstance(data, Stream):
+        # every device draws the whole batch: drawing is cheap, and the numbers stay those of one device
+        def drawn(step):
+            batch = data.draw(jax.random.fold_in(key, step), task.batch)
+            mine = jax.tree.map(lambda a: a[jnp.minimum(columns, task.batch - 1)], batch)
+            return mine, columns < task.batch, jnp.asarray(task.batch)
+
+        return drawn
+    n = _examples(data)
+    order = jax.random.permutation(key, n)
+
+    def kept(step):
+        places = step * task.batch + columns
+        rows = order[jnp.minimum(places, n - 1)]
+        real = (columns < task.batch) & (places < n)
+        return jax.tree.map(lambda a: a[rows], data), real, jnp.minimum(task.batch, n - step * task.batch)
+
+    return kept
+
+
 def evaluate(
     task: Task,
     model: Any,
@@ -215,6 +250,11 @@ def evaluate(
     shapes = jax.eval_shape(task.objective, model, *jax.tree.map(lambda a: a[:1], data), hparams, None)
     sums, _ = jax.lax.scan(add, jax.tree.map(lambda s: jnp.zeros((), s.dtype), shapes), jnp.arange(steps))
     return jax.tree.map(lambda s: s / n, sums if axis is None else jax.lax.psum(sums, axis))
+
+
+def steps_per_epoch(task: Task, data: tuple[Any, Any] | Stream) -> int:
+    """The training steps in an epoch."""
+    return data.steps if isinstance(data, Stream) else -(-_examples(data) // task.batch)
 
 
 def _examples(data: Any) -> int:
@@ -255,11 +295,46 @@ def shares(runs: int, batch: int, devices: int | None = None) -> list[tuple[int,
 
 
 def _devices(count: int | None) -> list[jax.Device]:
-    """The first ``count`` devices, or all; ValueError where there are not so many."""
-    available = jax.devices()
+    """The first ``count`` devices of this process, or all; ValueError where there are not so many."""
+    available = jax.local_devices()
     if count is not None and not 1 <= count <= len(available):
         raise ValueError(f"devices must lie between 1 and the {len(available)} there are, not {count}")
     return available[:count]
+
+
+def width(parameters: int, batch: int) -> int:
+    """How many like runs one device best trains side by side, one of them having so many parameters and rows a step.
+
+    On the CPU the runs of large networks are faster one after the other, each with its numbers in the cache, and those
+    of small ones are faster side by side: there the machine mostly waits for the next instruction (measured on two
+    cores, microseconds a run and step, 1 | 4 | 16 side by side: LSTM 128, batch 128: 1956 | 2095 | 2727; LSTM 32,
+    batch 128: 364 | 323 | 381; Elman 16, batch 32: 88 | 59 | 23). An accelerator is given as many as 64 (not measured).
+    """
+    if jax.default_backend() != "cpu":
+        return 64
+    return 2 ** min(4, max(0, math.floor(math.log2(4e6 / (parameters * batch)))))
+
+
+def memory_per_run(task: Task, hparams: Hparams, train: tuple[Any, Any] | Stream, *, keep_best: bool = False) -> int:
+    """About how many bytes a run needs while it trains: its state, its gradients, and what they are computed from.
+
+    An estimate from shapes, before anything is compiled: what the compiled program needs is `Trainer.bytes`.
+    """
+    run = abstract_runs(task, jax.random.key(0), hparams, train, keep_best=keep_best)
+    rows = jax.tree.map(lambda a: jax.ShapeDtypeStruct((task.batch, *a.shape[1:]), a.dtype), example_of(train))
+
+    def kept(model, batch):
+        def loss(model):
+            return task.objective(model, *batch, hparams, None)["loss"].mean()
+
+        return jax.vjp(loss, model)[1]
+
+    state, model = _bytes(run), _bytes(run.model)
+    return 2 * (state + model + _bytes(rows)) + _bytes(jax.eval_shape(kept, run.model, rows))
+
+
+def _bytes(tree: Any) -> int:
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
 class Programs:
@@ -349,17 +424,14 @@ def fit(
     task: Task,
     keys: Key[Array, "*r"],
     hparams: Hparams,
-    train: tuple[Any, Any],
+    train: tuple[Any, Any] | Stream,
     *,
     epochs: int,
     evals: Mapping[str, tuple[Any, Any]] | None = None,
     watch: Watch | None = None,
     devices: int | None = None,
-    resume: Progress | None = None,
-    save: Callable[[Progress], None] | None = None,
-    save_every: float = 10.0,
-    stop: Callable[[], bool] = lambda: False,
     progress: bool = True,
+    **options: Any,
 ) -> Fitted:
     """Train one run, or many together, from start to end.
 
@@ -367,17 +439,14 @@ def fit(
         task: what is trained.
         keys: a key, or ``(r,)`` of them for r runs. A run is a function of its key.
         hparams: leaves are numbers, or ``(r,)`` arrays with one for each run.
-        train: ``(x, y)``, pytrees of arrays ``(n, ...)``, kept on the devices as they are (bytes stay bytes).
-        epochs: passes over the data, each in an order of its own.
+        train: ``(x, y)``, pytrees of arrays ``(n, ...)``, kept on the devices as they are (bytes stay bytes), or a
+            `Stream`.
+        epochs: passes over the data, each in an order of its own; of a stream, so many times its steps.
         evals: data sets evaluated after every epoch, by name: ``test`` gives the columns ``test_loss`` and so on.
         watch: early stopping, and the best model of each run.
         devices: how many to use at most; see `shares`.
-        resume: go on from here instead of starting; bitwise the run without a break, on as many devices. Its arrays
-            are used up.
-        save: called with where training stands, every ``save_every`` seconds, at the end, and when told to stop. The
-            next step overwrites the arrays: what is to be kept must be copied before it returns.
-        stop: asked between segments, every two seconds or so; true ends training after a last save.
         progress: draw a progress bar.
+        options: ``resume``, ``save``, ``save_every`` and ``stop`` of `Trainer.__call__`.
 
     A run whose loss or gradient is not finite stands still from that step on, and is said; the others go on.
 
@@ -385,146 +454,235 @@ def fit(
         ValueError: data without examples or with x and y of different lengths, an unknown metric to watch, more devices
             than there are.
     """
-    evals = dict(evals or {})
-    for name, data in {"train": train, **evals}.items():
-        if len(sizes := {np.shape(leaf)[0] for leaf in jax.tree.leaves(data)}) != 1 or 0 in sizes:
-            raise ValueError(f"{name} must hold as many inputs as labels, and at least one, not {sorted(sizes)}")
-    single, count = keys.ndim == 0, keys.size
-    plan = shares(count, task.batch, devices)
-    counts = [size for size, _ in plan]
-    earlier = {"compile": 0.0, "train": 0.0} if resume is None else resume.seconds
-    began = time.perf_counter()
-    # put once on every device that is used: what a further share puts there again is already there
-    train, evals = jax.device_put((train, evals), NamedSharding(plan[0][1], PartitionSpec()))
-    begun: list[Run | None] = [None] * len(plan)
-    epoch, step, history = 0, 0, list[dict[str, Any]]()
-    if resume is not None:
-        runs, epoch, step, history, _ = resume
-        begun = _split(jax.tree.map(lambda a: a[None], runs) if single else runs, counts)
-    inputs = _split((keys.reshape(count), _for_each(hparams, count)), counts)
-    parts = [
-        _Share(task, mesh, keys, hparams, train, evals, runs, keep_best=watch is not None)
-        for (_, mesh), (keys, hparams), runs in zip(plan, inputs, begun, strict=True)
-    ]
-    names = parts[0].metric_names
-    if watch is not None and watch.metric not in names:
-        raise ValueError(f"there is no {watch.metric!r} to watch: the metrics are {', '.join(names) or 'none'}")
-    compiling = sum(part.compiling for part in parts)
+    trainer = Trainer(task, keys.size, hparams, train, evals=evals, watch=watch, devices=devices)
+    with progress_bar(epochs * trainer.steps, progress) as bar:
+        return trainer(keys, hparams, epochs=epochs, bar=bar, **options)
 
-    def fetch(field):
-        """Something of all runs, on the host."""
-        return _joined([field(part.runs) for part in parts])
 
-    def stands():
-        seconds = {"compile": compiling, "train": time.perf_counter() - began - compiling}
-        seconds = {name: earlier[name] + value for name, value in seconds.items()}
-        runs = _together([part.runs for part in parts])
-        return Progress(jax.tree.map(lambda a: a[0], runs) if single else runs, epoch, step, history, seconds)
+class Trainer:
+    """What `fit` compiles, kept: trains so many runs of a task on these data, for any keys and hyperparameters."""
 
-    steps = -(-_examples(train) // task.batch)
-    saved = lap = time.perf_counter()
-    pace, stopping, idle = math.inf, False, False
-    known_failures: set[int] = set()
-    with _bar(epochs * steps, epoch * steps + step, progress) as bar:
+    def __init__(
+        self,
+        task: Task,
+        runs: int,
+        hparams: Hparams,
+        train: tuple[Any, Any] | Stream,
+        *,
+        evals: Mapping[str, tuple[Any, Any]] | None = None,
+        watch: Watch | None = None,
+        devices: int | None = None,
+    ):
+        """Compile; of ``hparams`` only what is None matters. The arguments and errors are those of `fit`."""
+        evals = dict(evals or {})
+        for name, data in {"train": train, **evals}.items():
+            if isinstance(data, Stream):
+                continue
+            if len(sizes := {np.shape(leaf)[0] for leaf in jax.tree.leaves(data)}) != 1 or 0 in sizes:
+                raise ValueError(f"{name} must hold as many inputs as labels, and at least one, not {sorted(sizes)}")
+        plan = shares(runs, task.batch, devices)
+        self.runs = runs
+        self.steps = steps_per_epoch(task, train)
+        """Training steps in an epoch."""
+        self._watch = watch
+        self._counts = [size for size, _ in plan]
+        clock = time.perf_counter()
+        # put once on every device that is used: what a further share puts there again is already there
+        train, evals = jax.device_put((train, evals), NamedSharding(plan[0][1], PartitionSpec()))
+        self._parts = [
+            _Compiled(task, mesh, count, hparams, train, evals, keep_best=watch is not None) for count, mesh in plan
+        ]
+        self._compiling = time.perf_counter() - clock
+        self._pace = math.inf
+        names = self._parts[0].metric_names
+        if watch is not None and watch.metric not in names:
+            raise ValueError(f"there is no {watch.metric!r} to watch: the metrics are {', '.join(names) or 'none'}")
+
+    @property
+    def bytes(self) -> int:
+        """The memory of the largest program on one device while it runs; 0 where the compiler does not say."""
+        return max(part.bytes for part in self._parts)
+
+    def __call__(
+        self,
+        keys: Key[Array, "*r"],
+        hparams: Hparams,
+        *,
+        epochs: int,
+        resume: Progress | None = None,
+        save: Callable[[Progress], None] | None = None,
+        save_every: float = 10.0,
+        stop: Callable[[], bool] = lambda: False,
+        bar: Any = None,
+        label: str = "",
+        names: Sequence[str | None] | None = None,
+    ) -> Fitted:
+        """Train these runs from start to end.
+
+        Args:
+            keys: as for `fit`, as many as the trainer is for.
+            hparams: as for `fit`.
+            epochs: as for `fit`.
+            resume: go on from here instead of starting; bitwise the run without a break, on as many devices. Its arrays
+                are used up.
+            save: called with where training stands, every ``save_every`` seconds, at the end, and when told to stop.
+                The next step overwrites the arrays: what is to be kept must be copied before it returns.
+            stop: asked between segments, every two seconds or so; true ends training after a last save.
+            bar: a progress bar of training steps to move on, from `progress_bar`.
+            label: what stands before the epoch on the bar.
+            names: what each run is called when it fails, ``Run 0`` and so on where not given; None says nothing of it.
+        """
+        if keys.size != self.runs:
+            raise ValueError(f"the trainer is for {self.runs} runs, not for {keys.size}")
+        single, count, parts, steps = keys.ndim == 0, keys.size, self._parts, self.steps
+        earlier = {"compile": 0.0, "train": 0.0} if resume is None else resume.seconds
+        compiling, self._compiling = self._compiling, 0.0  # it is the first call's
+        began = time.perf_counter()
+        bar = progress_bar(epochs * steps, False) if bar is None else bar
+        inputs = _split((keys.reshape(count), _for_each(hparams, count)), self._counts)
+        inputs = [part.placed(*given) for part, given in zip(parts, inputs, strict=True)]
+        if resume is None:
+            epoch, step, history = 0, 0, list[dict[str, Any]]()
+            runs = [part.start(*given) for part, given in zip(parts, inputs, strict=True)]
+        else:
+            begun, epoch, step, history, _ = resume
+            begun = jax.tree.map(lambda a: a[None], begun) if single else begun
+            runs = [part.place(share) for part, share in zip(parts, _split(begun, self._counts), strict=True)]
+            skip(bar, epoch * steps + step)
+
+        def fetch(field):
+            """Something of all runs, on the host."""
+            return _joined([field(share) for share in runs])
+
+        def evaluate(models):
+            return [part.metrics(model, h) for part, model, (_, h) in zip(parts, models, inputs, strict=True)]
+
+        def stands():
+            seconds = {"compile": earlier["compile"] + compiling}
+            seconds["train"] = earlier["train"] + time.perf_counter() - began
+            together = _together(runs)
+            together = jax.tree.map(lambda a: a[0], together) if single else together
+            return Progress(together, epoch, step, history, seconds)
+
+        saved = lap = time.perf_counter()
+        stopping, idle = False, False
+        known_failures: set[int] = set()
         while epoch < epochs and not idle and not (stopping := stop()):
-            take = min(steps - step, max(1, round(SEGMENT_SECONDS / pace)))
+            take = min(steps - step, max(1, round(SEGMENT_SECONDS / self._pace)))
             dispatched = time.perf_counter()
-            for part in parts:
-                part.advance(epoch, step, take)
-            pace = (time.perf_counter() - dispatched) / take
+            runs = [
+                part.advance(share, h, epoch, step, take)
+                for part, share, (_, h) in zip(parts, runs, inputs, strict=True)
+            ]
+            self._pace = (time.perf_counter() - dispatched) / take
             step += take
             totals, failed_at, stopped = fetch(lambda runs: (runs.totals, runs.failed_at, runs.stopped))
             moving = (failed_at < 0) & ~stopped
-            _show(bar, take, f"epoch {epoch + 1}/{epochs}", totals, moving)
+            _show(bar, take, f"{label}epoch {epoch + 1}/{epochs}", totals, moving)
             for run in sorted(set(np.flatnonzero(failed_at >= 0).tolist()) - known_failures):
                 known_failures.add(run)
-                bar.write(f"Run {run}: the loss is not finite at step {failed_at[run]}; it stands still from there.")
+                if (name := f"Run {run}" if names is None else names[run]) is not None:
+                    bar.write(f"{name}: the loss is not finite at step {failed_at[run]}; it stands still from there.")
             if step == steps:
-                values = [part.metrics(part.runs.model) for part in parts]
+                values = evaluate([share.model for share in runs])
                 models = fetch(lambda runs: runs.model)
                 rows = _rows(epoch + 1, totals, _joined(values), models, time.perf_counter() - lap)
                 history = history + [row for row in rows if moving[row["run"]]]
                 lap = time.perf_counter()
-                if watch is not None:
-                    for part, found in zip(parts, values, strict=True):
-                        part.watch(found[watch.metric], epoch + 1, watch.patience)
+                if self._watch is not None:
+                    metric, patience = self._watch
+                    runs = [
+                        part.watch(share, found[metric], epoch + 1, patience)
+                        for part, share, found in zip(parts, runs, values, strict=True)
+                    ]
                     moving &= ~fetch(lambda runs: runs.stopped)
                 epoch, step = epoch + 1, 0
             idle = not moving.any()
             if save is not None and time.perf_counter() - saved >= save_every:
                 save(stands())
                 saved = time.perf_counter()
-    if save is not None:
-        save(stands())
-    final: dict[str, np.ndarray] = {}
-    if not stopping:
-        failed = fetch(lambda runs: runs.failed_at) >= 0
-        final = _joined([part.metrics(part.runs.final) for part in parts])
-        final = {name: np.where(failed, np.nan, value) for name, value in final.items()}
-    return Fitted(stands(), not stopping, final)
+        if save is not None:
+            save(stands())
+        final: dict[str, np.ndarray] = {}
+        if not stopping:
+            failed = fetch(lambda runs: runs.failed_at) >= 0
+            final = _joined(evaluate([share.final for share in runs]))
+            final = {name: np.where(failed, np.nan, value) for name, value in final.items()}
+        return Fitted(stands(), not stopping, final)
 
 
-class _Share:
-    """Consecutive runs of a `fit` on their mesh: their state, which moves on, and their programs, compiled once."""
+class _Compiled:
+    """The compiled programs of consecutive runs of a `Trainer` on their mesh, and the data there."""
 
     def __init__(
         self,
         task: Task,
         mesh: Mesh,
-        keys: Key[Array, "s"],
+        count: int,
         hparams: Hparams,
         train: Any,
         evals: Mapping[str, Any],
-        runs: Run | None,
         *,
         keep_best: bool,
     ):
-        """``runs`` go on from where they are, or start where it is None."""
-        self._programs = programs = Programs(task, mesh, keys.size, keep_best=keep_best)
-        self.compiling = 0.0
-        """Seconds."""
-        keys, self._hparams = jax.device_put((keys, hparams), programs.by_run)
+        self._programs = programs = Programs(task, mesh, count, keep_best=keep_best)
         self._train, self._evals = jax.device_put((train, evals), programs.everywhere)
-        if runs is None:
-            first = (keys, self._hparams, _example(self._train))
-            self.runs = self._compiled(programs.start, *first)(*first)
-        else:
-            self.runs = jax.device_put(runs, programs.by_run)
-        self._advance = self._compiled(programs.segment, self.runs, self._hparams, self._train, *self._scalars(0, 0, 0))
+        self._example = jax.device_put(example_of(self._train), programs.everywhere)
+        shapes = jax.tree.map(lambda value: np.zeros(()), hparams)
+        keys, hparams = self.placed(jax.random.split(jax.random.key(0), count), _for_each(shapes, count))
+        self._start = programs.start.lower(keys, hparams, self._example).compile()
+        runs = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=programs.by_run), self._start.out_info
+        )
+        self._structure = jax.tree.structure(runs)
+        self._advance = programs.segment.lower(runs, hparams, self._train, *self._scalars(0, 0, 0)).compile()
         self._measure = {
-            name: self._compiled(programs.evaluate, self.runs.model, self._hparams, data)
-            for name, data in self._evals.items()
+            name: programs.evaluate.lower(runs.model, hparams, data).compile() for name, data in self._evals.items()
         }
-
-    def _compiled(self, program: Any, *args: Any) -> Any:
-        clock = time.perf_counter()
-        executable = program.lower(*args).compile()
-        self.compiling += time.perf_counter() - clock
-        return executable
-
-    def _scalars(self, *values: int) -> Any:
-        return jax.device_put(tuple(np.int32(v) for v in values), self._programs.everywhere)
 
     @property
     def metric_names(self) -> list[str]:
         return [f"{name}_{metric}" for name, executable in self._measure.items() for metric in executable.out_info]
 
-    def advance(self, epoch: int, first: int, count: int) -> None:
-        """A segment, waited for."""
-        where = self._scalars(epoch, first, count)
-        self.runs = jax.block_until_ready(self._advance(self.runs, self._hparams, self._train, *where))
+    @property
+    def bytes(self) -> int:
+        found = [program.memory_analysis() for program in (self._advance, *self._measure.values())]
+        return max(
+            memory.argument_size_in_bytes + memory.temp_size_in_bytes if memory is not None else 0 for memory in found
+        )
 
-    def metrics(self, models: Any) -> dict[str, np.ndarray]:
+    def _scalars(self, *values: int) -> Any:
+        return jax.device_put(tuple(np.int32(v) for v in values), self._programs.everywhere)
+
+    def placed(self, keys: Key[Array, "s"], hparams: Hparams) -> tuple[Any, Hparams]:
+        """Keys and hyperparameters where their runs are."""
+        return jax.device_put((keys, hparams), self._programs.by_run)
+
+    def place(self, runs: Run) -> Run:
+        """Runs begun earlier, on their devices; a function that a model makes and keeps becomes this program's own."""
+        runs = jax.tree.unflatten(self._structure, jax.tree.leaves(runs))
+        return jax.device_put(runs, self._programs.by_run)
+
+    def start(self, keys: Key[Array, "s"], hparams: Hparams) -> Run:
+        """The runs before their first step."""
+        return self._start(keys, hparams, self._example)
+
+    def advance(self, runs: Run, hparams: Hparams, epoch: int, first: int, count: int) -> Run:
+        """A segment, waited for; ``runs`` are used up."""
+        where = self._scalars(epoch, first, count)
+        return jax.block_until_ready(self._advance(runs, hparams, self._train, *where))
+
+    def metrics(self, models: Any, hparams: Hparams) -> dict[str, np.ndarray]:
         """Of these models of the runs, the evaluations on the host: ``test_loss`` and so on, ``(s,)``."""
         values = {
-            name: jax.device_get(self._measure[name](models, self._hparams, data)) for name, data in self._evals.items()
+            name: jax.device_get(self._measure[name](models, hparams, data)) for name, data in self._evals.items()
         }
         return {f"{name}_{metric}": value for name, found in values.items() for metric, value in found.items()}
 
-    def watch(self, value: np.ndarray, epoch: int, patience: int) -> None:
-        """Early stopping after an epoch; see the function `watch`."""
+    def watch(self, runs: Run, value: np.ndarray, epoch: int, patience: int) -> Run:
+        """Early stopping after an epoch; see the function `watch`. ``runs`` are used up."""
         value = jax.device_put(value, self._programs.by_run)
-        self.runs = self._programs.watch(self.runs, value, *self._scalars(epoch, patience))
+        return self._programs.watch(runs, value, *self._scalars(epoch, patience))
 
 
 def _split(tree: Any, counts: list[int]) -> list[Any]:
@@ -540,7 +698,7 @@ def _cut(tree: Any, counts: tuple[int, ...]) -> list[Any]:
 
 def _together(shares: list[Run]) -> Run:
     """The runs of all shares as one pytree; one share is not copied, of several there is a copy on the first device."""
-    return shares[0] if len(shares) == 1 else _concatenated(jax.device_put(shares, jax.devices()[0]))
+    return shares[0] if len(shares) == 1 else _concatenated(jax.device_put(shares, jax.local_devices()[0]))
 
 
 @jax.jit
@@ -560,19 +718,25 @@ def _leaf_by_leaf(join: Callable, trees: list[Any]) -> Any:
 
 
 def abstract_runs(
-    task: Task, keys: Key[Array, "*r"], hparams: Hparams, train: tuple[Any, Any], *, keep_best: bool = False
+    task: Task, keys: Key[Array, "*r"], hparams: Hparams, train: tuple[Any, Any] | Stream, *, keep_best: bool = False
 ) -> Run:
     """The shapes and types of the runs that `fit` would train: what to restore a checkpoint into."""
+    example = example_of(train)
 
     def begin(key, hparams):
-        return start(task, key, hparams, _example(train), keep_best=keep_best)
+        return start(task, key, hparams, example, keep_best=keep_best)
 
     if keys.ndim == 0:
         return jax.eval_shape(begin, keys, hparams)
     return jax.eval_shape(jax.vmap(begin), keys, _for_each(hparams, keys.size))
 
 
-def _example(data: Any) -> Any:
+def example_of(data: tuple[Any, Any] | Stream) -> tuple[Any, Any]:
+    """A batch of one: the first example of kept data, zeros in the place of a drawn one."""
+    if isinstance(data, Stream):
+        return jax.tree.map(
+            lambda a: np.zeros(a.shape, a.dtype), jax.eval_shape(lambda: data.draw(jax.random.key(0), 1))
+        )
     return jax.tree.map(lambda a: a[:1], data)
 
 
@@ -596,10 +760,19 @@ def _rows(epoch: int, totals: dict, values: dict, models: Any, seconds: float) -
     return [{"run": run, "epoch": epoch, **row(run), "seconds": seconds} for run in range(len(totals["steps"]))]
 
 
-def _bar(total: int, done: int, shown: bool) -> Any:
+def progress_bar(total: int, shown: bool = True) -> Any:
+    """A bar of so many training steps, to be closed."""
     from tqdm import tqdm
 
-    return tqdm(total=total, initial=done, unit="step", dynamic_ncols=True, disable=not shown)
+    return tqdm(total=total, unit="step", dynamic_ncols=True, disable=not shown)
+
+
+def skip(bar: Any, steps: int) -> None:
+    """Move a bar on by steps that were taken earlier, and so say nothing of the speed."""
+    if not bar.disable:
+        bar.initial += steps
+        bar.n += steps
+        bar.refresh()
 
 
 def _show(bar: Any, steps: int, epoch: str, totals: dict, moving: np.ndarray) -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 import jax
 import pytest
 
-from jaxrnn.command import Settings, Stopped, TrainingSettings, command, config, prepare_devices, stop_requests
+from jaxrnn.command import Settings, Stopped, EpochSettings, command, config, prepare_devices, stop_requests
 from jaxrnn.errors import DataError, SettingsError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Own(TrainingSettings):
+class Own(EpochSettings):
     """Settings of a command that only this test knows."""
 
     size: int = 3

@@ -12,7 +12,7 @@ import optax
 import pytest
 
 from jaxrnn import study, train
-from jaxrnn.command import Stopped, TrainingSettings
+from jaxrnn.command import Stopped, EpochSettings
 from jaxrnn.data import Dataset
 from jaxrnn.errors import CheckpointError, SettingsError, UserError
 from jaxrnn.layers import stack
@@ -29,7 +29,7 @@ DATA = Dataset(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(TrainingSettings):
+class Settings(EpochSettings):
     """A tiny classifier."""
 
     learning_rate: float = 1e-2

@@ -399,7 +399,7 @@ def test_runs_left_over_are_a_share_of_their_own(runs, batch, devices, expected)
     (4, {2: [(2, (2, 2))], 3: [(3, (3, 1))], 6: [(4, (4, 1)), (2, (2, 2))], 8: [(8, (4, 1))]}),
 ])  # fmt: skip
 def test_shares_of_more_devices_than_there_are_here(devices, expected, monkeypatch):
-    monkeypatch.setattr(jax, "devices", lambda: list(range(devices)))  # never computed on
+    monkeypatch.setattr(jax, "local_devices", lambda: list(range(devices)))  # never computed on
     monkeypatch.setattr(train, "Mesh", lambda devices, axes, axis_types: SimpleNamespace(devices=devices))
     for runs, found in expected.items():
         assert [(count, mesh.devices.shape) for count, mesh in shares(runs, 128)] == found

@@ -5,6 +5,13 @@ from typing import NamedTuple
 import numpy as np
 
 
+class Origin(NamedTuple):
+    """Examples that are made as they are needed: their name, and how they are made in words."""
+
+    name: str
+    source: str
+
+
 class Dataset(NamedTuple):
     """A labelled data set, split as it is published.
 

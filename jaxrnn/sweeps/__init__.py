@@ -1,0 +1,125 @@
+"""Many runs of one experiment, for many settings and seeds, as few compiled programs.
+
+A point is one setting of what is swept, and is trained once for each seed. Points that differ in traced
+hyperparameters alone (the fields of `jaxrnn.train.Hparams`) are a group: one program, compiled once, that trains a
+number of runs, the width, side by side on every device. A group's runs go in chunks of that many, the last one padded,
+so that the width, which a number depends on to its last bit, is the same for all of them. Each chunk has a folder of
+its own in ``chunks/``, with a checkpoint, and ``shard.json`` when it is done: what was done before a sweep is stopped,
+or by another process, is never done again.
+
+With halvings, all chunks train up to a rung, the worse half of the points is left there, and the runs of the better
+half go on in chunks of their own, of the same width.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+from rich.console import Console
+from rich.table import Table
+
+from jaxrnn import command, runfolder
+from jaxrnn.command import TrainingSettings, stop_requests
+from jaxrnn.errors import CheckpointError
+from jaxrnn.study import FREE, Experiment, check_same_settings
+from jaxrnn.sweeps.grid import Point
+from jaxrnn.sweeps.outcome import SHOWN, Finding, Swept, gather, in_words, leave, ranking_table
+from jaxrnn.sweeps.plan import TRACED, Group, SweepSettings, as_typed, plan, sweepable
+from jaxrnn.sweeps.processes import Share, join, meet
+from jaxrnn.sweeps.training import Work, train
+from jaxrnn.train import abstract_runs
+
+__all__ = [
+    "Finding", "Group", "Point", "SweepSettings", "Swept", "as_typed", "conduct", "in_words", "plan", "ranking_table",
+    "sweepable",
+]  # fmt: skip
+
+
+def conduct(
+    name: str,
+    settings: SweepSettings,
+    experiment: Experiment,
+    base: TrainingSettings,
+    points: Sequence[Point],
+    find: Callable[[Swept, Path], Finding],
+) -> dict[str, Any] | None:
+    """Train ``settings.seeds`` runs of every point, and leave a run folder; returns what its ``result.json`` says.
+
+    Args:
+        name: the command.
+        settings: the command's; where ``base`` has settings of the same name, these count.
+        experiment: what is trained, with settings ``base`` but for those of the point.
+        points: settings of the experiment by name, the same names in all of them.
+        find: looks at what the runs came to, and may leave files of its own.
+
+    The folder has ``sweep.csv`` (a row for each run), ``history.csv`` and ``chunks/``. As one of several processes,
+    trains its share; all but process 0, which waits for the others and puts all together, return None.
+
+    Raises:
+        SettingsError: settings that make no sense, by themselves or together, or more runs at once than there is memory
+            for; before anything trains.
+        CheckpointError: with ``--resume``, nothing to resume, or a sweep with other settings.
+        UserError: a full disk and the like; no run came through with a finite loss.
+        Stopped: told to stop; all is saved.
+    """
+    settings.check()
+    share = join(settings.coordinator, settings.processes, settings.process)
+    console = Console()
+    groups = plan(experiment, settings, base, points)
+    out = settings.out or Path("runs") / name
+    config = {**command.config(settings), "points": points}
+    if settings.resume:
+        _check_resumable(name, out, runfolder.plain(config))
+    elif share.index == 0 and (aside := runfolder.set_aside(out)) is not None:
+        console.print(f"The earlier run in {out} is now in {aside}.")
+    if share.index == 0:
+        out = runfolder.open_folder(out)
+        runfolder.write_json(out / "config.json", config)
+    meet(share)
+    out = runfolder.open_folder(out)
+    _introduce(console, name, settings, groups, points, share)
+    with stop_requests() as stop:
+        trained = train(Work(experiment.name, out, settings, groups, points, share, stop))
+    if trained is None:
+        console.print(f"Process {share.index} of {share.count} has done its share; process 0 puts all together.")
+        return None
+    swept = gather(settings, groups, points, trained)
+    return leave(name, out, settings, config, swept, [record for _, record in trained], find)
+
+
+def _check_resumable(name: str, out: Path, config: dict[str, Any]) -> None:
+    if not (out / "config.json").exists():
+        raise CheckpointError(f"there is nothing to resume in {out}: leave out --resume, or name the folder by --out")
+    check_same_settings(f"the {name} in {out}", runfolder.read_json(out / "config.json"), config, FREE)
+
+
+def _introduce(
+    console: Console,
+    name: str,
+    settings: SweepSettings,
+    groups: Sequence[Group],
+    points: Sequence[Point],
+    share: Share,
+) -> None:
+    runs = len(points) * settings.seeds
+    title = f"{name}: {len(points)} settings x {settings.seeds} seeds, {runs} runs, {len(groups)} programs"
+    table = Table(title=title, title_justify="left")
+    table.add_column("model")
+    table.add_column("settings of the program")
+    for column in ("settings", "parameters", "runs at once", "memory"):
+        table.add_column(column, justify="right")
+    for group in groups[:SHOWN]:
+        study = group.study
+        model = abstract_runs(study.task, jax.random.key(0), study.hparams, study.train).model
+        layers = [row.layer for row in study.summary(model)]
+        own = as_typed({key: value for key, value in points[group.points[0]].items() if key not in TRACED})
+        numbers = [f"{count:,}" for count in (len(group.points), group.parameters, group.chunk)]
+        table.add_row("\n".join(layers), own, *numbers, f"{group.memory / 1e6:,.0f} MB")
+    console.print(table)
+    if len(groups) > SHOWN:
+        console.print(f"... and {len(groups) - SHOWN} more programs")
+    facts = groups[0].study.facts(settings.total_epochs())
+    devices = runfolder.describe_devices(jax.local_devices()[: settings.devices])
+    process = "" if share.count == 1 else f", process {share.index} of {share.count}"
+    console.print(f"{facts['name']} ({facts['source']}); on {devices}{process}")

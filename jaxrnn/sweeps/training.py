@@ -1,0 +1,243 @@
+"""How a sweep's chunks train: each with a checkpoint of its own, rung by rung, shared between processes."""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrnn import checkpoint, command, runfolder
+from jaxrnn.command import Stopped
+from jaxrnn.errors import SettingsError
+from jaxrnn.study import (
+    FREE,
+    SAVE_SECONDS,
+    hparams_of,
+    identity_of,
+    run_keys,
+    save_progress,
+    saved_meta,
+    saved_progress,
+)
+from jaxrnn.sweeps.grid import Point
+from jaxrnn.sweeps.plan import Chunk, Group, SweepSettings, as_typed, chunks_of, free_memory
+from jaxrnn.sweeps.processes import Share, wait_for
+from jaxrnn.train import Fitted, Progress, Trainer, progress_bar, skip, steps_per_epoch
+
+Record = Mapping[str, Any]
+"""What ``shard.json`` says of a chunk."""
+
+
+class Work(NamedTuple):
+    """All that the chunks of a sweep have in common."""
+
+    experiment: str
+    out: Path
+    settings: SweepSettings
+    groups: Sequence[Group]
+    points: Sequence[Point]
+    share: Share
+    stop: Callable[[], bool]
+
+    def steps(self, chunk: Chunk) -> int:
+        """Training steps in an epoch of a chunk."""
+        study = self.groups[chunk.group].study
+        return steps_per_epoch(study.task, study.train)
+
+
+def train(work: Work) -> list[tuple[Chunk, Record]] | None:
+    """Train this process's share, rung by rung; every run's last chunk, and what became of it.
+
+    None where another process puts all together.
+
+    Raises:
+        SettingsError: the compiled program needs more memory than there is.
+        Stopped: told to stop; all is saved.
+    """
+    settings, share, rungs = work.settings, work.share, work.settings.rungs()
+    left: Sequence[int] = range(len(work.points))
+    latest: dict[int, tuple[Chunk, Record]] = {}
+    trainers: dict[int, Trainer] = {}
+    with progress_bar(0) as bar:
+        for rung, epochs in enumerate(rungs):
+            last = rung == len(rungs) - 1
+            chunks = chunks_of(work.out, work.groups, left, settings.seeds, rung)
+            mine = [chunk for number, chunk in enumerate(chunks) if share.mine(number)]
+            if not bar.disable:
+                bar.total += sum(epochs * work.steps(chunk) for chunk in mine)
+            for number, chunk in enumerate(mine):
+                if chunk.shard.exists():
+                    skip(bar, epochs * work.steps(chunk))
+                    continue
+                if chunk.group not in trainers:
+                    if last:  # no other group's programs are needed again
+                        trainers.clear()
+                    trainers[chunk.group] = _trainer(work.groups[chunk.group], settings)
+                begin = _taken_over(work.groups[chunk.group], chunk, latest) if rung else None
+                label = f"chunk {number + 1}/{len(mine)}, "
+                _train_chunk(work, chunk, trainers[chunk.group], epochs, begin, bar, label)
+            if share.index > 0 and last:
+                return None
+            if share.count > 1:
+                wait_for((chunk.shard for chunk in chunks), work.stop)
+            for chunk in chunks:
+                record = runfolder.read_json(chunk.shard)
+                latest |= dict.fromkeys(chunk.runs, (chunk, record))
+            if not last:
+                left = _better_half(work, left, latest)
+    found = {chunk.folder: (chunk, record) for chunk, record in latest.values()}
+    return list(found.values())
+
+
+def _trainer(group: Group, settings: SweepSettings) -> Trainer:
+    study = group.study
+    trainer = Trainer(
+        study.task,
+        group.chunk,
+        study.hparams,
+        study.train,
+        evals=study.evals,
+        watch=study.watch,
+        devices=settings.devices,
+    )
+    if trainer.bytes > (free := free_memory()):
+        raise SettingsError(
+            f"too many runs for the memory: {group.width} at once on each device need {trainer.bytes / 1e9:.1f} GB, "
+            f"and {free / 1e9:.1f} GB are free; lower --width"
+        )
+    return trainer
+
+
+def _train_chunk(
+    work: Work, chunk: Chunk, trainer: Trainer, epochs: int, begin: Progress | None, bar: Any, label: str
+) -> None:
+    """Train a chunk up to so many epochs, from where it was saved or else from ``begin``, and leave its shard.
+
+    Raises Stopped where told to stop; all is saved then.
+    """
+    began = time.perf_counter()
+    settings, group = work.settings, work.groups[chunk.group]
+    runs = np.array(chunk.padded(group))
+    point_of = [work.points[run // settings.seeds] for run in runs]
+    of_runs = [hparams_of(replace(group.settings, **point)) for point in point_of]
+    hparams = jax.tree.map(lambda *values: np.array(values), *of_runs)
+    names = [f"Run {run} ({as_typed(point)})" for run, point in zip(chunk.runs, point_of, strict=False)]
+    same = {key: value for key, value in command.config(group.settings).items() if key not in (*FREE, "seeds")}
+    config = {**same, "runs": chunk.runs, "points": point_of}
+    identity = identity_of(work.experiment, runfolder.plain(config), group.study)
+    earlier = 0.0
+    if checkpoint.exists(chunk.saved):
+        meta = saved_meta(chunk.saved, identity)
+        assert meta is not None
+        begin, earlier = saved_progress(chunk.saved, group.abstract()), meta["seconds"]
+
+    def seconds() -> float:
+        return earlier + time.perf_counter() - began
+
+    with runfolder.writing(chunk.folder):
+        chunk.folder.mkdir(parents=True, exist_ok=True)
+    fitted = trainer(
+        run_keys(settings.seed, runs % settings.seeds),
+        hparams,
+        epochs=epochs,
+        resume=begin,
+        save=lambda progress: save_progress(chunk.saved, progress, identity | {"seconds": seconds()}),
+        save_every=SAVE_SECONDS,
+        stop=work.stop,
+        bar=bar,
+        label=label,
+        names=[*names, *[None] * (len(runs) - len(names))],
+    )
+    if not fitted.finished:
+        raise Stopped(f"{label}{fitted.progress.epoch} of {epochs} epochs are saved in {work.out}")
+    runfolder.write_json(chunk.shard, _record(chunk, fitted, seconds(), trainer.bytes))
+
+
+def _record(chunk: Chunk, fitted: Fitted, seconds: float, memory: int) -> Record:
+    """What became of a chunk's runs, for ``shard.json``."""
+    progress = fitted.progress
+    failed, stopped = jax.device_get((progress.runs.failed_at, progress.runs.stopped))
+    history = [row | {"run": chunk.runs[row["run"]]} for row in progress.history if row["run"] < len(chunk.runs)]
+    last = {row["run"]: row for row in history}
+    records = []
+    for place, run in enumerate(chunk.runs):
+        row, diverged = last.get(run, {}), bool(failed[place] >= 0)
+        metrics = {name: float(values[place]) for name, values in fitted.metrics.items()}
+        if progress.runs.best is not None:
+            metrics |= {f"last_{name}": math.nan if diverged else row.get(name, math.nan) for name in metrics}
+        metrics |= {name: value for name, value in row.items() if name.startswith("train_")}
+        records.append(
+            {
+                "run": run,
+                "diverged_at": int(failed[place]) if diverged else None,
+                "stopped_early": bool(stopped[place]),
+                "epochs": row.get("epoch", 0),
+                "metrics": metrics,
+                "seconds": seconds / len(chunk.runs),
+            }
+        )
+    return {"runs": records, "history": history, "memory": memory, "seconds": {"total": seconds, **progress.seconds}}
+
+
+def _taken_over(group: Group, chunk: Chunk, latest: Mapping[int, tuple[Chunk, Record]]) -> Progress:
+    """A chunk's runs as they stood at the rung before, gathered from the chunks in which they got there."""
+    abstract = group.abstract()
+    stood: dict[Path, Progress] = {}
+    pieces, history = [], []
+    for place, run in enumerate(chunk.padded(group)):
+        before, _ = latest[run]
+        if before.folder not in stood:
+            stood[before.folder] = saved_progress(before.saved, abstract)
+        progress, index = stood[before.folder], before.runs.index(run)
+        pieces.append(jax.tree.map(lambda leaf, index=index: leaf[index], progress.runs))
+        history += [row | {"run": place} for row in progress.history if row["run"] == index]
+    history.sort(key=lambda row: (row["epoch"], row["run"]))
+    epoch = max(progress.epoch for progress in stood.values())
+    runs = jax.tree.map(lambda *leaves: jnp.stack(leaves), *pieces)
+    return Progress(runs, epoch, 0, history, {"compile": 0.0, "train": 0.0})
+
+
+def _better_half(work: Work, points: Sequence[int], latest: Mapping[int, tuple[Chunk, Record]]) -> list[int]:
+    """The better half of the points, the larger one of an odd number."""
+    metric, high = objective(work.settings, [record for _, record in latest.values()])
+    metrics = {entry["run"]: entry["metrics"] for _, record in latest.values() for entry in record["runs"]}
+    seeds = work.settings.seeds
+    values = {
+        point: np.array([number(metrics[point * seeds + seed][metric]) for seed in range(seeds)]) for point in points
+    }
+    return sorted(ranked(values, high)[: -(-len(points) // 2)])
+
+
+def objective(settings: SweepSettings, records: Iterable[Record]) -> tuple[str, bool]:
+    """What makes a point better, and whether more of it does.
+
+    Raises:
+        SettingsError: there is no such metric.
+    """
+    there = dict.fromkeys(name for record in records for entry in record["runs"] for name in entry["metrics"])
+    wanted = [f"{part}_{kind}" for part in ("validation", "test") for kind in ("accuracy", "loss")]
+    metric = settings.metric or next(name for name in wanted if name in there)
+    if metric not in there:
+        raise SettingsError(f"--metric: there is no {metric!r}; there are {', '.join(there)}")
+    return metric, "accuracy" in metric
+
+
+def ranked(values: Mapping[int, np.ndarray], high: bool) -> list[int]:
+    """Points by the values of their runs, the best first: the more finite ones, then their mean, then the number."""
+
+    def key(point: int) -> tuple[float, float, int]:
+        finite = values[point][np.isfinite(values[point])]
+        mean = finite.mean() if finite.size else math.inf
+        return -finite.size, -mean if high else mean, point
+
+    return sorted(values, key=key)
+
+
+def number(value: float | None) -> float:
+    """What JSON has null for is not finite."""
+    return math.nan if value is None else value
