@@ -4,7 +4,7 @@ Not a command itself: see `palindromes`, `lstm_gates` and `optimizers`.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import jax
 import tyro
@@ -55,6 +55,10 @@ class PalindromeSettings(StepSettings):
     """Palindromes in a training step."""
     clip_norm: float = 10.0
     """Gradients with a larger global norm are scaled down to it."""
+
+    @classmethod
+    def quick_defaults(cls) -> Self:
+        return cls(quick=True, length=5, hidden=32, steps=400, every=100, learning_rate=5e-3)
 
     def check(self) -> None:
         super().check()

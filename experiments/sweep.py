@@ -54,10 +54,11 @@ def settings_of(experiment: Experiment) -> type[GridSettings]:
     """The settings of a sweep of this experiment: a sweep's, and the experiment's own."""
     both = (GridSettings, experiment.settings)
     hidden = {}
+    suppress: Any = tyro.conf.Suppress
     for one in fields(experiment.settings):  # what asks a trained run of that command means nothing here
         if not one.metadata.get("config", True) and one.name not in {two.name for two in fields(GridSettings)}:
             assert one.default is not MISSING
-            hidden[one.name] = (tyro.conf.Suppress[one.type], field(default=one.default, metadata=one.metadata))
+            hidden[one.name] = (suppress[one.type], field(default=one.default, metadata=one.metadata))
     namespace = {name: default for name, (_, default) in hidden.items()}
     namespace |= {"__annotations__": {name: kind for name, (kind, _) in hidden.items()}}
     namespace |= {"__doc__": GridSettings.__doc__, "__module__": __name__}
@@ -67,6 +68,8 @@ def settings_of(experiment: Experiment) -> type[GridSettings]:
 def main(name: str, settings: GridSettings) -> dict[str, Any] | None:
     """Train all, and leave a run folder; returns what its ``result.json`` says."""
     experiment = experiment_called(settings.experiment)
+    if not isinstance(settings, experiment.settings):
+        raise SettingsError("the experiment's name comes first, before --grid and all other options")
     settings.check()
     axes = parse(settings.grid, experiment.settings, sweepable(experiment.settings))
     points = sample(axes, settings.random, settings.seed) if settings.random else combinations(axes)
@@ -80,9 +83,11 @@ def experiment_called(name: str) -> Experiment:
 
 def find(experiment: str, swept: Swept, out: Path) -> Finding:
     """Draw the sweep, print its settings in their order, and name the best one."""
-    metric, best = swept.metric, "high" if swept.high else "low"
+    metric = swept.metric
+    best: plots.sweeps.Best = "high" if swept.high else "low"
     words = metric.replace("_", " ")
     names = [name for name in swept.points[0] if len({str(point[name]) for point in swept.points}) > 1]
+    halved = [point for point in range(len(swept.points)) if was_halved(swept, point)]
     scores = [runfolder.metric(swept.values(point))["mean"] for point in range(len(swept.points))]
     means = [np.nan if score is None else score for score in scores]
 
@@ -95,7 +100,7 @@ def find(experiment: str, swept: Swept, out: Path) -> Finding:
     percent = "accuracy" in metric or "error" in metric
     draw(
         plots.sweeps.bands(
-            {label: swept.curves(point, metric) for label, point in labels.items()},
+            {label: swept.curves(point, metric.removeprefix("last_")) for label, point in labels.items()},
             f"{experiment}: what training brings",
             "epoch",
             f"{words} (%)" if percent else words,
@@ -104,10 +109,10 @@ def find(experiment: str, swept: Swept, out: Path) -> Finding:
         "curves.png",
     )
     values = {name: list(dict.fromkeys(point[name] for point in swept.points)) for name in names}
-    if len(names) == 2 and len(swept.points) == len(values[names[0]]) * len(values[names[1]]):
+    places = {tuple(point[name] for name in names): number for number, point in enumerate(swept.points)}
+    if len(names) == 2 and len(places) == len(values[names[0]]) * len(values[names[1]]) and not halved:
         x, y = names
-        places = {(point[y], point[x]): number for number, point in enumerate(swept.points)}
-        grid = [[places[row, column] for column in values[x]] for row in values[y]]
+        grid = [[places[column, row] for column in values[x]] for row in values[y]]
         halves = [runfolder.half_width(swept.values(point)) for point in range(len(swept.points))]
         half_widths = np.array([np.nan if half is None else half for half in halves])
         draw(
@@ -117,24 +122,39 @@ def find(experiment: str, swept: Swept, out: Path) -> Finding:
             "heatmap.png",
         )
     if names:
-        chosen = [{name: point[name] for name in names} for point in swept.points]
-        draw(plots.sweeps.parallel(names, chosen, means, title, metric, best), "parallel.png")
+        left = [point for point in range(len(swept.points)) if point not in halved]
+        title += f", without the {len(halved)} of {len(swept.points)} settings left at a halving" if halved else ""
+        chosen = [{name: swept.points[point][name] for name in names} for point in left]
+        scored = [means[point] for point in left]
+        draw(plots.sweeps.parallel(names, chosen, scored, title, metric, best), "parallel.png")
 
     Console().print(ranking_table(swept))
     kinds = ("test_", "validation_", "train_", "last_")
-    columns = dict.fromkeys(column for row in swept.rows for column in row if column.startswith(kinds))
+    rows = [row for row in swept.rows if row["point"] == ranking[0]]
+    columns = dict.fromkeys(column for row in rows for column in row if column.startswith(kinds))
     return Finding(
         metrics={column: swept.values(ranking[0], column) for column in columns},
         top={"best": {"settings": swept.points[ranking[0]], "by": metric}},
     )
 
 
+def was_halved(swept: Swept, point: int) -> bool:
+    """Whether a point was left at a halving, with runs that could have gone on."""
+    return any(row["point"] == point and row["status"].startswith("halved") for row in swept.rows)
+
+
 def run(argv: Sequence[str]) -> int:
     """The command; its options depend on the experiment, which is looked for among the words first."""
+
+    def start(name: str, settings: GridSettings) -> dict[str, Any] | None:
+        if sum(word.partition("=")[0] == "--grid" for word in argv) > 1:  # the last one alone would count
+            raise SettingsError("--grid is given twice: write all that is swept after one --grid, with spaces between")
+        return main(name, settings)
+
     named = next((word for word in argv if word in SWEEPABLE), None)
-    if named is None and "--quick" in argv:
-        named, argv = "mnist_gru", ["mnist_gru", *argv]
-    return command("sweep", GridSettings if named is None else settings_of(experiment_called(named)), main, argv)
+    if named is None and not {"-h", "--help"} & set(argv) and (not argv or argv[0].startswith("-")):
+        named, argv = GridSettings.experiment, [GridSettings.experiment, *argv]
+    return command("sweep", GridSettings if named is None else settings_of(experiment_called(named)), start, argv)
 
 
 if __name__ == "__main__":

@@ -261,16 +261,20 @@ def _examples(data: Any) -> int:
     return jax.tree.leaves(data)[0].shape[0]
 
 
-def spread(runs: int, batch: int, devices: int | None = None) -> Mesh:
+Devices = int | Sequence[jax.Device] | None
+"""The devices to use: so many at most, these, or all."""
+
+
+def spread(runs: int, batch: int, devices: Devices = None) -> Mesh:
     """The mesh that ``runs`` runs train on together: axis "run", then axis "batch".
 
     The largest number of devices that divides the runs goes to them; of what is left, each run's batch goes to as many
-    as get at least 32 rows each. ``devices`` is how many to use at most (all, where it is None).
+    as get at least 32 rows each.
 
     Raises:
         ValueError: more devices asked for than there are.
     """
-    available = _devices(devices)
+    available = chosen(devices)
     count = len(available)
     over_runs = max(n for n in range(1, count + 1) if runs % n == 0)
     over_batch = max(1, min(count // over_runs, batch // 32))
@@ -281,7 +285,7 @@ def spread(runs: int, batch: int, devices: int | None = None) -> Mesh:
     )
 
 
-def shares(runs: int, batch: int, devices: int | None = None) -> list[tuple[int, Mesh]]:
+def shares(runs: int, batch: int, devices: Devices = None) -> list[tuple[int, Mesh]]:
     """How `fit` spreads any number of runs: the runs in order, so many of them on each mesh.
 
     The first share is the largest multiple of the number of devices, whole runs on each; the runs left over are the
@@ -290,16 +294,18 @@ def shares(runs: int, batch: int, devices: int | None = None) -> list[tuple[int,
     Raises:
         ValueError: more devices asked for than there are.
     """
-    left = runs % len(_devices(devices))
+    left = runs % len(chosen(devices))
     return [(size, spread(size, batch, devices)) for size in (runs - left, left) if size]
 
 
-def _devices(count: int | None) -> list[jax.Device]:
-    """The first ``count`` devices of this process, or all; ValueError where there are not so many."""
+def chosen(devices: Devices) -> Sequence[jax.Device]:
+    """The devices that are meant, of this process. Raises ValueError where there are not so many."""
+    if isinstance(devices, Sequence):
+        return devices
     available = jax.local_devices()
-    if count is not None and not 1 <= count <= len(available):
-        raise ValueError(f"devices must lie between 1 and the {len(available)} there are, not {count}")
-    return available[:count]
+    if devices is not None and not 1 <= devices <= len(available):
+        raise ValueError(f"devices must lie between 1 and the {len(available)} there are, not {devices}")
+    return available[:devices]
 
 
 def width(parameters: int, batch: int) -> int:
@@ -352,17 +358,21 @@ class Programs:
             # for threads of that pool, and where every device does so at once, for ever
             return jax.lax.map(lambda run: start(task, run[0], run[1], example, keep_best=keep_best), (keys, hparams))
 
+        # of whole batches nothing is summed: a sum over one device would stay in the program of several, and the bits
+        # of a run would depend on how many devices others use beside it
+        axis = "batch" if parts > 1 else None
+
         def train_segment(runs, hparams, data, epoch, first, count):
-            part = jax.lax.axis_index("batch")
+            part = jax.lax.axis_index(axis) if axis else 0
 
             def train(run, hparams):
-                return segment(task, run, hparams, data, epoch, first, count, part=part, parts=parts, axis="batch")
+                return segment(task, run, hparams, data, epoch, first, count, part=part, parts=parts, axis=axis)
 
             return each(train)(runs, hparams)
 
         def evaluate_runs(models, hparams, data):
-            part = jax.lax.axis_index("batch")
-            return each(lambda m, h: evaluate(task, m, h, data, part=part, parts=parts, axis="batch"))(models, hparams)
+            part = jax.lax.axis_index(axis) if axis else 0
+            return each(lambda m, h: evaluate(task, m, h, data, part=part, parts=parts, axis=axis))(models, hparams)
 
         self.by_run, self.everywhere = NamedSharding(mesh, run), NamedSharding(mesh, everywhere)
         self.start = jax.jit(shard(start_runs, in_specs=(run, run, everywhere)))
@@ -429,7 +439,7 @@ def fit(
     epochs: int,
     evals: Mapping[str, tuple[Any, Any]] | None = None,
     watch: Watch | None = None,
-    devices: int | None = None,
+    devices: Devices = None,
     progress: bool = True,
     **options: Any,
 ) -> Fitted:
@@ -444,7 +454,7 @@ def fit(
         epochs: passes over the data, each in an order of its own; of a stream, so many times its steps.
         evals: data sets evaluated after every epoch, by name: ``test`` gives the columns ``test_loss`` and so on.
         watch: early stopping, and the best model of each run.
-        devices: how many to use at most; see `shares`.
+        devices: which to use; see `shares`.
         progress: draw a progress bar.
         options: ``resume``, ``save``, ``save_every`` and ``stop`` of `Trainer.__call__`.
 
@@ -471,7 +481,7 @@ class Trainer:
         *,
         evals: Mapping[str, tuple[Any, Any]] | None = None,
         watch: Watch | None = None,
-        devices: int | None = None,
+        devices: Devices = None,
     ):
         """Compile; of ``hparams`` only what is None matters. The arguments and errors are those of `fit`."""
         evals = dict(evals or {})
@@ -770,14 +780,16 @@ def progress_bar(total: int, shown: bool = True) -> Any:
 def skip(bar: Any, steps: int) -> None:
     """Move a bar on by steps that were taken earlier, and so say nothing of the speed."""
     if not bar.disable:
-        bar.initial += steps
-        bar.n += steps
-        bar.refresh()
+        with bar.get_lock():
+            bar.initial += steps
+            bar.n += steps
+            bar.refresh()
 
 
 def _show(bar: Any, steps: int, epoch: str, totals: dict, moving: np.ndarray) -> None:
-    bar.set_description(epoch, refresh=False)
-    if moving.any():
-        loss = np.mean(totals["loss"][moving] / totals["examples"][moving])
-        bar.set_postfix(loss=f"{loss:.4f}", runs=int(moving.sum()), refresh=False)
-    bar.update(steps)
+    with bar.get_lock():
+        bar.set_description(epoch, refresh=False)
+        if moving.any():
+            loss = np.mean(totals["loss"][moving] / totals["examples"][moving])
+            bar.set_postfix(loss=f"{loss:.4f}", runs=int(moving.sum()), refresh=False)
+        bar.update(steps)

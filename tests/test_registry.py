@@ -27,6 +27,12 @@ def test_every_experiment_is_registered():
     assert commands == set(experiments.EXPERIMENTS)
 
 
+def test_every_experiment_that_can_be_swept_is_registered():
+    found = {name: module.EXPERIMENT for name, module in modules(experiments).items() if hasattr(module, "EXPERIMENT")}
+    assert set(found) == set(experiments.SWEEPABLE) <= set(experiments.EXPERIMENTS)
+    assert {name: experiment.name for name, experiment in found.items()} == {name: name for name in found}
+
+
 def test_every_name_makes_what_it_names():
     assert all(callable(OPTIMISERS[name](0.1).init) for name in OPTIMISERS)
     assert all(float(SCHEDULES[name](10)(0)) == 1 for name in SCHEDULES)

@@ -21,7 +21,9 @@ from jaxrnn.train import (
     Hparams,
     Progress,
     Run,
+    Stream,
     Task,
+    Trainer,
     Watch,
     abstract_runs,
     cross_entropy,
@@ -491,3 +493,99 @@ def test_a_run_and_a_progress_hold_what_they_say():
     assert fitted.progress.runs.step.tolist() == [6, 6]
     single = quiet_fit(task(), jax.random.key(0)).progress.runs
     assert single.step.shape == () and single.key.shape == ()
+
+
+# --- examples drawn inside the step ----------------------------------------------------------------------------------
+
+
+def drawn(key, n):
+    return jax.random.normal(key, (n, T, D)), jax.random.randint(jax.random.fold_in(key, 1), (n,), 0, K)
+
+
+STREAM = Stream(drawn, 6)
+
+
+@needs_two_devices
+@pytest.mark.parametrize("batch", [64, 65])
+def test_a_stream_is_the_same_on_two_devices(batch):
+    with jax.enable_x64(True):
+        one, two = (
+            quiet_fit(task(optax.sgd, batch), keys(1), data=STREAM, devices=n, evals={"test": drawn(keys(1)[0], 9)})
+            for n in (1, 2)
+        )
+        for mine, theirs in zip(model_leaves(one), model_leaves(two), strict=True):
+            np.testing.assert_allclose(mine, theirs, rtol=1e-11, atol=1e-13)
+
+
+def test_a_stream_is_a_plain_loop_over_its_batches():
+    with jax.enable_x64(True):
+        key = jax.random.key(3)
+        job = task(optax.sgd, 32)
+        fitted = quiet_fit(job, key, Hparams(learning_rate=0.1), STREAM, epochs=2, evals=None)
+        model = start(job, key, Hparams(), drawn(key, 1)).model
+        losses = []
+        for epoch, step in np.ndindex(2, 6):
+            of_epoch = jax.random.fold_in(jax.random.fold_in(key, 1), epoch)
+            batch = drawn(jax.random.fold_in(of_epoch, step), 32)
+
+            def loss(model, batch=batch):
+                return cross_entropy(model, *batch, Hparams(), None)["loss"].mean()
+
+            value, gradient = jax.value_and_grad(loss)(model)
+            losses.append(float(value))
+            model = jax.tree.map(lambda weight, slope: weight - 0.1 * slope, model, gradient)
+        for leaf, mine in zip(jax.tree.leaves(fitted.progress.runs.model), jax.tree.leaves(model), strict=True):
+            np.testing.assert_allclose(leaf, mine, rtol=1e-10, atol=1e-12)
+        rows = fitted.progress.history
+        assert [row["train_loss"] for row in rows] == pytest.approx([np.mean(losses[:6]), np.mean(losses[6:])])
+
+
+def test_a_stream_stopped_and_resumed_is_uninterrupted(monkeypatch):
+    monkeypatch.setattr(train, "SEGMENT_SECONDS", 0.0)
+    whole = quiet_fit(task(), keys(2), data=STREAM)
+    kept = []
+    quiet_fit(task(), keys(2), data=STREAM, stop=stop_after(8), save=kept.append)
+    assert (kept[-1].epoch, kept[-1].step) == (1, 2)
+    assert_same_bits(quiet_fit(task(), keys(2), data=STREAM, resume=kept[-1]), whole)
+
+
+# --- a trainer kept --------------------------------------------------------------------------------------------------
+
+
+def test_a_trainer_compiles_once_for_all_that_it_trains(caplog):
+    trainer = Trainer(task(batch=32), 2, Hparams(), TRAIN, evals={"test": TEST})
+    rates = [np.array([1e-3, 1e-2]), np.array([1e-1, 1e-4])]
+    trainer(keys(2), Hparams(learning_rate=rates[0]), epochs=1)
+    with jax.log_compiles(True), caplog.at_level(logging.WARNING):
+        again = trainer(keys(2), Hparams(learning_rate=rates[1]), epochs=2)
+    programs = [record.getMessage() for record in caplog.records if "Compiling" in record.getMessage()]
+    assert not [words for words in programs if "train_segment" in words or "evaluate" in words or "start_runs" in words]
+    whole = quiet_fit(task(batch=32), keys(2), Hparams(learning_rate=rates[1]))
+    assert_same_bits(again, whole)
+    assert again.progress.seconds["compile"] == 0 and trainer.bytes > 0
+    with pytest.raises(ValueError, match="the trainer is for 2 runs, not for 3"):
+        trainer(keys(3), Hparams(), epochs=1)
+
+
+def test_a_trainer_can_be_for_certain_devices():
+    device = jax.local_devices()[-1]
+    trainer = Trainer(task(), 2, Hparams(), TRAIN, devices=[device])
+    runs = trainer(keys(2), Hparams(), epochs=1).progress.runs
+    assert runs.step.devices() == {device}
+
+
+def test_a_forget_bias_is_traced_and_none_leaves_it_to_the_initialisation():
+    def make_model(rngs, hparams):
+        bias = {} if hparams.forget_bias is None else {"forget_bias": hparams.forget_bias}
+        return Classifier(stack("lstm", D, [H], init="pytorch", rngs=rngs, **bias), K, init="pytorch", rngs=rngs)
+
+    job = Task(make_model, cross_entropy, lambda h: optax.sgd(h.learning_rate), 64)
+    forget = slice(H, 2 * H)
+    for hparams, expected in ((Hparams(), None), (Hparams(forget_bias=np.array([0.5, 3.0])), [0.5, 3.0])):
+        trainer = Trainer(job, 2, hparams, TRAIN)
+        cell = trainer(keys(2), hparams, epochs=0).progress.runs.model.layers.layers[0].cell
+        biases = np.asarray(cell.b_x[...])[:, forget]
+        if expected is None:
+            assert np.abs(biases).max() <= H**-0.5 and np.ptp(biases) > 0
+        else:
+            np.testing.assert_array_equal(biases, np.repeat(expected, H).reshape(2, H))

@@ -1,11 +1,11 @@
 """Many runs of one experiment, for many settings and seeds, as few compiled programs.
 
 A point is one setting of what is swept, and is trained once for each seed. Points that differ in traced
-hyperparameters alone (the fields of `jaxrnn.train.Hparams`) are a group: one program, compiled once, that trains a
-number of runs, the width, side by side on every device. A group's runs go in chunks of that many, the last one padded,
-so that the width, which a number depends on to its last bit, is the same for all of them. Each chunk has a folder of
-its own in ``chunks/``, with a checkpoint, and ``shard.json`` when it is done: what was done before a sweep is stopped,
-or by another process, is never done again.
+hyperparameters alone (the fields of `jaxrnn.train.Hparams`) are a group: one program, compiled once for each device,
+that trains a number of runs, the width, side by side. A group's runs go in chunks of that many, the last one padded, so
+that the width, which a number depends on to its last bit, is the same for all of them; each device takes the next chunk
+when it has finished one. Each chunk has a folder of its own in ``chunks/``, with a checkpoint, and ``shard.json`` when
+it is done: what was done before a sweep is stopped, or by another process, is never done again.
 
 With halvings, all chunks train up to a rung, the worse half of the points is left there, and the runs of the better
 half go on in chunks of their own, of the same width.
@@ -25,13 +25,13 @@ from jaxrnn.errors import CheckpointError
 from jaxrnn.study import FREE, Experiment, check_same_settings
 from jaxrnn.sweeps.grid import Point
 from jaxrnn.sweeps.outcome import SHOWN, Finding, Swept, gather, in_words, leave, ranking_table
-from jaxrnn.sweeps.plan import TRACED, Group, SweepSettings, as_typed, plan, sweepable
-from jaxrnn.sweeps.processes import Share, join, meet
+from jaxrnn.sweeps.plan import TRACED, Group, SweepSettings, as_typed, groups_of, sweepable
+from jaxrnn.sweeps.processes import Share, meeting
 from jaxrnn.sweeps.training import Work, train
 from jaxrnn.train import abstract_runs
 
 __all__ = [
-    "Finding", "Group", "Point", "SweepSettings", "Swept", "as_typed", "conduct", "in_words", "plan", "ranking_table",
+    "Finding", "Group", "Point", "SweepSettings", "Swept", "as_typed", "conduct", "in_words", "ranking_table",
     "sweepable",
 ]  # fmt: skip
 
@@ -64,19 +64,24 @@ def conduct(
         Stopped: told to stop; all is saved.
     """
     settings.check()
-    share = join(settings.coordinator, settings.processes, settings.process)
     console = Console()
-    groups = plan(experiment, settings, base, points)
     out = settings.out or Path("runs") / name
     config = {**command.config(settings), "points": points}
-    if settings.resume:
-        _check_resumable(name, out, runfolder.plain(config))
-    elif share.index == 0 and (aside := runfolder.set_aside(out)) is not None:
-        console.print(f"The earlier run in {out} is now in {aside}.")
-    if share.index == 0:
-        out = runfolder.open_folder(out)
+
+    def open_folder() -> None:
+        if settings.resume:
+            _check_resumable(name, out, runfolder.plain(config))
+        elif (aside := runfolder.set_aside(out)) is not None:
+            console.print(f"The earlier run in {out} is now in {aside}.")
+        runfolder.open_folder(out)
         runfolder.write_json(out / "config.json", config)
-    meet(share)
+
+    with meeting(settings.coordinator, settings.processes, settings.process) as share:
+        if share.count > 1 and share.index == 0:
+            open_folder()  # while the others wait: what an earlier sweep left there is not theirs
+    groups = groups_of(experiment, settings, base, points)
+    if share.count == 1:
+        open_folder()
     out = runfolder.open_folder(out)
     _introduce(console, name, settings, groups, points, share)
     with stop_requests() as stop:
@@ -85,7 +90,7 @@ def conduct(
         console.print(f"Process {share.index} of {share.count} has done its share; process 0 puts all together.")
         return None
     swept = gather(settings, groups, points, trained)
-    return leave(name, out, settings, config, swept, [record for _, record in trained], find)
+    return leave(name, out, settings, config, swept, trained, find)
 
 
 def _check_resumable(name: str, out: Path, config: dict[str, Any]) -> None:
@@ -107,14 +112,14 @@ def _introduce(
     table = Table(title=title, title_justify="left")
     table.add_column("model")
     table.add_column("settings of the program")
-    for column in ("settings", "parameters", "runs at once", "memory"):
+    for column in ("settings", "parameters", "side by side", "memory"):
         table.add_column(column, justify="right")
     for group in groups[:SHOWN]:
         study = group.study
         model = abstract_runs(study.task, jax.random.key(0), study.hparams, study.train).model
         layers = [row.layer for row in study.summary(model)]
         own = as_typed({key: value for key, value in points[group.points[0]].items() if key not in TRACED})
-        numbers = [f"{count:,}" for count in (len(group.points), group.parameters, group.chunk)]
+        numbers = [f"{count:,}" for count in (len(group.points), group.parameters, group.width)]
         table.add_row("\n".join(layers), own, *numbers, f"{group.memory / 1e6:,.0f} MB")
     console.print(table)
     if len(groups) > SHOWN:

@@ -5,9 +5,12 @@
     dropout=lin:0:0.5:6              six of them, evenly spaced
     learning_rate=log:1e-4:1e-1      anywhere between the two; for a random search
 
-A point is one setting of all that is swept, as a dict. Everything here is a function of its arguments alone.
+A setting of whole numbers has those nearest to an evenly spaced range, each once. A point is one setting of all that is
+swept, as a dict. Everything here is a function of its arguments alone.
 """
 
+import contextlib
+import io
 import itertools
 import math
 import types
@@ -45,6 +48,13 @@ class Range:
             found.append(round(value) if self.whole else float(value))
         return found
 
+    def drawn(self, shares: Any) -> list[Any]:
+        """The values that uniform random numbers from 0 to 1 give; each whole number has its share, the ends too."""
+        if not self.whole:
+            return self.at(shares)
+        wide = Range(self.low - 0.5, self.high + 0.5, self.log)
+        return [min(max(round(value), int(self.low)), int(self.high)) for value in wide.at(shares)]
+
 
 Axes = Mapping[str, list[Any] | Range]
 """The values of every swept setting, or where between they lie."""
@@ -60,6 +70,7 @@ def parse(words: Sequence[str], settings: type, sweepable: Collection[str]) -> d
     hints = typing.get_type_hints(settings, include_extras=True)
     axes: dict[str, list[Any] | Range] = {}
     for word in words:
+        word = " ".join(word.split())  # what is in quotes can have line breaks
         name, equals, values = word.partition("=")
         name = name.strip().replace("-", "_")
         if not equals:
@@ -80,13 +91,13 @@ def _values(word: str, text: str, hint: Any) -> list[Any] | Range:
     if not text:
         raise SettingsError(f"--grid {word}: no values")
     kind, _, ends = text.partition(":")
+    kind = kind.strip()
     if kind not in ("log", "lin"):
         values = [_value(word, value.strip(), hint) for value in text.split(",")]
         if repeated := [value for place, value in enumerate(values) if value in values[:place]]:
             raise SettingsError(f"--grid {word}: {repeated[0]} is there twice")
         return values
-    plain = typing.get_args(hint)[0] if typing.get_origin(hint) is typing.Annotated else hint
-    kinds = typing.get_args(plain) if isinstance(plain, types.UnionType) else (plain,)
+    kinds = _kinds(hint)
     if float not in kinds and int not in kinds:
         raise SettingsError(f"--grid {word}: only a number has a range; write its values, separated by commas")
     try:
@@ -95,10 +106,12 @@ def _values(word: str, text: str, hint: Any) -> list[Any] | Range:
         number = int(count[0]) if count else None
     except ValueError as error:
         raise SettingsError(f"--grid {word}: write a range as {kind}:low:high or {kind}:low:high:count") from error
-    if len(count) > 1 or not (math.isfinite(span.low) and math.isfinite(span.high)):
+    if len(count) > 1 or not math.isfinite(span.high - span.low):
         raise SettingsError(f"--grid {word}: write a range as {kind}:low:high or {kind}:low:high:count")
     if not span.low < span.high or (span.log and span.low <= 0):
         raise SettingsError(f"--grid {word}: a range goes up, and a logarithmic one begins above 0")
+    if span.whole and not (span.low.is_integer() and span.high.is_integer()):
+        raise SettingsError(f"--grid {word}: the setting is a whole number, and so are the ends of its range")
     if number is None:
         return span
     if number < 2:
@@ -106,13 +119,22 @@ def _values(word: str, text: str, hint: Any) -> list[Any] | Range:
     return list(dict.fromkeys(span.at(np.linspace(0, 1, number))))
 
 
+def _kinds(hint: Any) -> tuple[Any, ...]:
+    """The types that a setting's value can have."""
+    plain = typing.get_args(hint)[0] if typing.get_origin(hint) is typing.Annotated else hint
+    return typing.get_args(plain) if isinstance(plain, types.UnionType) else (plain,)
+
+
 def _value(word: str, text: str, hint: Any) -> Any:
+    if text.lower() == "none" and types.NoneType in _kinds(hint):
+        return None
     if hint is bool:
         if text.lower() not in ("true", "false"):
             raise SettingsError(f"--grid {word}: {text!r} is neither true nor false")
         return text.lower() == "true"
     try:
-        return tyro.cli(hint, args=[text], console_outputs=False)
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            return tyro.cli(hint, args=[text])
     except SystemExit as error:
         raise SettingsError(f"--grid {word}: the setting cannot be {text!r}; see --help for what it can be") from error
 
@@ -127,10 +149,9 @@ def combinations(axes: Axes) -> list[Point]:
         raise SettingsError("the grid is empty: give at least one setting by --grid name=value,value")
     for name, values in axes.items():
         if isinstance(values, Range):
-            kind = "log" if values.log else "lin"
+            ends = f"{'log' if values.log else 'lin'}:{values.low:.12g}:{values.high:.12g}"
             raise SettingsError(
-                f"--grid {name}: of a range, say how many values ({kind}:{values.low:g}:{values.high:g}:5), or draw "
-                "from it by --random N"
+                f"--grid {name}: of a range, say how many values ({ends}:5), or draw from it by --random N"
             )
     return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]  # type: ignore[arg-type]
 
@@ -149,7 +170,7 @@ def sample(axes: Axes, count: int, seed: int) -> list[Point]:
         raise SettingsError(f"--random must be at least 1, not {count}")
     shares = np.random.default_rng(seed).random((count, len(axes)))
     columns = [
-        values.at(column) if isinstance(values, Range) else [values[int(share * len(values))] for share in column]
+        values.drawn(column) if isinstance(values, Range) else [values[int(share * len(values))] for share in column]
         for values, column in zip(axes.values(), shares.T, strict=True)
     ]
     return [dict(zip(axes, point, strict=True)) for point in zip(*columns, strict=True)]

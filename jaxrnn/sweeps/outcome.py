@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,8 +18,8 @@ from rich.table import Table
 from jaxrnn import checkpoint, command, runfolder
 from jaxrnn.errors import UserError
 from jaxrnn.sweeps.grid import Point
-from jaxrnn.sweeps.plan import Chunk, Group, SweepSettings, in_short
-from jaxrnn.sweeps.training import Record, number, objective, ranked
+from jaxrnn.sweeps.plan import Chunk, Group, SweepSettings, in_short, objective
+from jaxrnn.sweeps.training import Record, number, ranked
 
 FINISHED = ("finished", "stopped early")
 """What the status of a run says that was trained to its end."""
@@ -34,8 +35,8 @@ class Swept:
     points: Sequence[Point]
     seeds: int
     groups: Sequence[Group]
-    chunks: Sequence[Chunk]
-    """Every run's last one."""
+    chunks: Mapping[int, Chunk]
+    """Each run's last one."""
     rows: Sequence[Mapping[str, Any]]
     """A row for each run, as in ``sweep.csv``: ``run``, ``point``, the swept settings, ``seed``, ``status``, metrics
     (NaN for a run that diverged; where a study has a `Watch`, those of the best model, and as ``last_...`` of the
@@ -50,11 +51,13 @@ class Swept:
     def values(self, point: int, metric: str | None = None) -> np.ndarray:
         """A metric (what makes a point better, where not given) of a point's runs; NaN for one that did not finish."""
         rows = [row for row in self.rows if row["point"] == point]
-        return np.array([row[metric or self.metric] if row["status"] in FINISHED else np.nan for row in rows], float)
+        return np.array(
+            [row.get(metric or self.metric, np.nan) if row["status"] in FINISHED else np.nan for row in rows], float
+        )
 
-    def curves(self, point: int, metric: str) -> dict[int, list[float]]:
+    def curves(self, point: int, metric: str) -> dict[float, list[float]]:
         """A column of the history of a point's runs: their values by epoch."""
-        found: dict[int, list[float]] = {}
+        found: dict[float, list[float]] = {}
         for row in self.history:
             if row["run"] // self.seeds == point and metric in row:
                 found.setdefault(row["epoch"], []).append(row[metric])
@@ -70,13 +73,13 @@ class Swept:
 
     def models(self, point: int) -> Any:
         """The trained models of a point's runs, with a leading run axis; see `jaxrnn.train.Run.final`."""
-        parts = []
-        for chunk in self.chunks:
-            places = [place for place, run in enumerate(chunk.runs) if run // self.seeds == point]
-            if places:
-                runs, _ = checkpoint.restore(chunk.saved, self.groups[chunk.group].abstract())
-                parts.append(jax.tree.map(lambda leaf, places=places: leaf[np.array(places)], runs.final))
-        return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
+        restored, models = dict[Path, Any](), []
+        for run in range(point * self.seeds, (point + 1) * self.seeds):
+            chunk = self.chunks[run]
+            if chunk.saved not in restored:
+                restored[chunk.saved], _ = checkpoint.restore(chunk.saved, self.groups[chunk.group].abstract())
+            models.append(jax.tree.map(itemgetter(chunk.runs.index(run)), restored[chunk.saved].final))
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *models)
 
 
 class Finding(NamedTuple):
@@ -110,8 +113,9 @@ def gather(
             rows.append(row | {"epochs": entry["epochs"], "seconds": entry["seconds"]})
     rows.sort(key=lambda row: row["run"])
     history.sort(key=lambda row: (row["run"], row["epoch"]))
-    metric, high = objective(settings, [record for _, record in trained])
-    return Swept(points, settings.seeds, groups, [chunk for chunk, _ in trained], rows, history, metric, high)
+    metric, high = objective(settings, [group.study for group in groups])
+    chunks = {entry["run"]: chunk for chunk, record in trained for entry in record["runs"]}
+    return Swept(points, settings.seeds, groups, chunks, rows, history, metric, high)
 
 
 def _status(settings: SweepSettings, entry: Mapping[str, Any]) -> str:
@@ -130,7 +134,7 @@ def leave(
     settings: SweepSettings,
     config: Mapping[str, Any],
     swept: Swept,
-    records: Sequence[Record],
+    trained: Sequence[tuple[Chunk, Record]],
     find: Callable[[Swept, Path], Finding],
 ) -> dict[str, Any]:
     """Write what the sweep came to, with what ``find`` has to say of it; returns what ``result.json`` says.
@@ -141,12 +145,12 @@ def leave(
         UserError: a full disk and the like; no run came through with a finite loss.
     """
     began = time.perf_counter()
-    columns = dict.fromkeys(column for row in swept.rows for column in row)
-    runfolder.write_csv(out / "sweep.csv", [{column: row.get(column) for column in columns} for row in swept.rows])
-    runfolder.write_csv(out / "history.csv", swept.history)
+    for file, rows in (("sweep.csv", swept.rows), ("history.csv", swept.history)):
+        columns = dict.fromkeys(column for row in rows for column in row)  # those of one group may lack in another
+        runfolder.write_csv(out / file, [{column: row.get(column) for column in columns} for row in rows])
     finished = sum(row["status"] in FINISHED for row in swept.rows)
     finding = find(swept, out) if finished else Finding()
-    seconds = {kind: sum(record["seconds"][kind] for record in records) for kind in ("total", "compile", "train")}
+    seconds = {kind: sum(record["seconds"][kind] for _, record in trained) for kind in ("total", "compile", "train")}
     result = runfolder.write_result(
         out,
         experiment=name,
@@ -160,7 +164,7 @@ def leave(
         answers=finding.answers,
         seconds=seconds | {"total": seconds["total"] + time.perf_counter() - began},
         devices=jax.local_devices()[: settings.devices],
-        top={**finding.top, **_cost(swept, records)},
+        top={**finding.top, **_cost(swept, trained)},
     )
     if not finished:
         raise UserError(f"no run kept a finite loss: see {out / 'sweep.csv'}; lower --learning-rate or set --clip-norm")
@@ -173,15 +177,14 @@ def leave(
     return result
 
 
-def _cost(swept: Swept, records: Sequence[Record]) -> dict[str, Any]:
+def _cost(swept: Swept, trained: Sequence[tuple[Chunk, Record]]) -> dict[str, Any]:
     """What was compiled, and the memory it took: of each program on one device, and the most that this process held."""
-    memory = {chunk.group: record["memory"] for chunk, record in zip(swept.chunks, records, strict=True)}
+    memory = {chunk.group: record["memory"] for chunk, record in trained}
     programs = [
         {
             "points": group.points,
             "parameters": group.parameters,
             "width": group.width,
-            "runs_at_once": group.chunk,
             "bytes_on_a_device": memory.get(place, 0),
         }
         for place, group in enumerate(swept.groups)
@@ -199,8 +202,10 @@ def ranking_table(swept: Swept) -> Table:
     ranking = swept.ranking()
     for point in ranking[:SHOWN]:
         values = swept.values(point)
-        finished = f"{np.isfinite(values).sum()} of {len(values)}"
-        table.add_row(*map(in_short, swept.points[point].values()), in_words(values), finished)
+        finished = int(np.isfinite(values).sum())
+        halved = any(row["status"].startswith("halved") for row in swept.rows if row["point"] == point)
+        words = "left at a rung" if halved and not finished else in_words(values)
+        table.add_row(*map(in_short, swept.points[point].values()), words, f"{finished} of {len(values)}")
     if len(ranking) > SHOWN:
         table.caption = f"... and {len(ranking) - SHOWN} more, see sweep.csv"
     return table

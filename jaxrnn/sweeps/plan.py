@@ -15,7 +15,7 @@ from jaxrnn.errors import SettingsError
 from jaxrnn.models import parameter_count
 from jaxrnn.study import Experiment, Study
 from jaxrnn.sweeps.grid import Point
-from jaxrnn.train import Hparams, Run, abstract_runs, memory_per_run, spread, width
+from jaxrnn.train import Hparams, Run, abstract_runs, chosen, example_of, memory_per_run, width
 
 TRACED = tuple(one.name for one in dataclasses.fields(Hparams))
 """Settings that can differ within one compiled program."""
@@ -75,26 +75,24 @@ class Group(NamedTuple):
     study: Study
     points: list[int]
     width: int
-    """Runs side by side on one device."""
-    chunk: int
-    """Runs trained together: the width times the devices."""
+    """Runs side by side on one device: a chunk's."""
     parameters: int
     """Of one model."""
     memory: int
-    """About how many bytes a chunk needs."""
+    """About how many bytes the runs need that train at once, on one device."""
 
     def abstract(self) -> Run:
         """The shapes of a chunk's runs."""
-        study, keys = self.study, jax.random.split(jax.random.key(0), self.chunk)
+        study, keys = self.study, jax.random.split(jax.random.key(0), self.width)
         return abstract_runs(study.task, keys, study.hparams, study.train, keep_best=study.watch is not None)
 
 
 class Chunk(NamedTuple):
-    """Runs that are trained together, up to a rung."""
+    """Runs that are trained side by side on one device, up to a rung."""
 
     group: int
     runs: list[int]
-    """As numbers of the whole sweep; as many as the group's chunks have, or fewer."""
+    """As numbers of the whole sweep; as many as the group's width, or fewer."""
     folder: Path
 
     @property
@@ -108,11 +106,11 @@ class Chunk(NamedTuple):
         return self.folder / "shard.json"
 
     def padded(self, group: Group) -> list[int]:
-        """The runs with the last one repeated until they are as many as the group's chunks have."""
-        return self.runs + self.runs[-1:] * (group.chunk - len(self.runs))
+        """The runs with the last one repeated until they are as many as the group's width."""
+        return self.runs + self.runs[-1:] * (group.width - len(self.runs))
 
 
-def plan(
+def groups_of(
     experiment: Experiment, settings: SweepSettings, base: TrainingSettings, points: Sequence[Point]
 ) -> list[Group]:
     """The groups of the points, in the order of their first ones.
@@ -123,7 +121,7 @@ def plan(
     if not points:
         raise SettingsError("there is nothing to sweep: the grid is empty")
     try:
-        devices = spread(settings.devices or jax.local_device_count(), 1, settings.devices).devices.size
+        devices = len(chosen(settings.devices))
     except ValueError as error:
         raise SettingsError(f"--devices: {error}") from error
     shared = {one.name: getattr(settings, one.name) for one in dataclasses.fields(base) if hasattr(settings, one.name)}
@@ -139,6 +137,7 @@ def plan(
     data = experiment.load(base)
     firsts = [replace(base, **points[numbers[0]]) for numbers in alike.values()]
     studies = [experiment.study(first, data) for first in firsts]
+    objective(settings, studies)
     return [
         _group(settings, first, study, numbers, devices)
         for first, study, numbers in zip(firsts, studies, alike.values(), strict=True)
@@ -160,7 +159,32 @@ def _group(settings: SweepSettings, first: TrainingSettings, study: Study, point
             f"{needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free; "
             + ("lower --width, or leave it out" if side_by_side > 1 else "lower --devices, or make the model smaller")
         )
-    return Group(first, study, points, side_by_side, side_by_side * devices, parameters, needed)
+    return Group(first, study, points, side_by_side, parameters, side_by_side * each)
+
+
+def objective(settings: SweepSettings, studies: Sequence[Study]) -> tuple[str, bool]:
+    """What makes a point better, and whether more of it does.
+
+    Raises:
+        SettingsError: there is no such metric in all of the studies.
+    """
+    first, *others = map(_metrics, studies)
+    there = [name for name in first if all(name in names for names in others)]
+    wanted = [f"{part}_{kind}" for part in ("validation", "test") for kind in ("accuracy", "loss")]
+    metric = settings.metric or next(name for name in wanted if name in there)
+    if metric not in there:
+        raise SettingsError(f"--metric: there is no {metric!r} for all settings; there are {', '.join(there)}")
+    return metric, "accuracy" in metric
+
+
+def _metrics(study: Study) -> list[str]:
+    """What the rows of a study's runs have."""
+    example = example_of(study.train)
+    model = abstract_runs(study.task, jax.random.key(0), study.hparams, study.train).model
+    kinds = jax.eval_shape(study.task.objective, model, *example, study.hparams, None)
+    evaluated = [f"{part}_{kind}" for part in study.evals for kind in kinds]
+    last = [] if study.watch is None else [f"last_{name}" for name in evaluated]
+    return [*evaluated, *(f"train_{kind}" for kind in kinds), *last]
 
 
 def free_memory() -> int:
@@ -177,9 +201,9 @@ def chunks_of(out: Path, groups: Sequence[Group], points: Iterable[int], seeds: 
     chunks = []
     for number, group in enumerate(groups):
         runs = [point * seeds + seed for point in group.points if point in left for seed in range(seeds)]
-        for index, first in enumerate(range(0, len(runs), group.chunk)):
+        for index, first in enumerate(range(0, len(runs), group.width)):
             folder = out / "chunks" / f"{number}-{rung}-{index}"
-            chunks.append(Chunk(number, runs[first : first + group.chunk], folder))
+            chunks.append(Chunk(number, runs[first : first + group.width], folder))
     return chunks
 
 

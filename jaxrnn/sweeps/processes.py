@@ -1,11 +1,12 @@
 """Several processes that share one piece of work: who is who, and waiting for what the others write.
 
-They need no communication, only a folder that all of them see: each does its share and writes it there. The process
-with index 0 puts the shares together.
+They need nothing of each other but a folder that all of them see: each does its share and writes it there. So they
+meet once, at the start, to learn how many they are, and go their own ways: one that dies takes no other along.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from jaxrnn.errors import SettingsError
 
 LOOK_SECONDS = 0.5
 """Between two looks at what the others have written."""
+
+MEETING_SECONDS = 3600
+"""How long the first to come waits for the others."""
 
 
 @dataclass(frozen=True)
@@ -31,42 +35,45 @@ class Share:
         return number % self.count == self.index
 
 
-def join(coordinator: str | None, processes: int | None, process: int | None) -> Share:
-    """Take part as one of several processes, through `jax.distributed`; alone where nothing is given.
+@contextmanager
+def meeting(coordinator: str | None, processes: int | None, process: int | None) -> Iterator[Share]:
+    """Which of several processes this is, through `jax.distributed`; the body ends for all of them together.
 
-    To be called before anything is computed. ``coordinator`` is ``HOST:PORT`` of process 0, with ``processes`` and
-    ``process`` (the index, from 0); or ``auto``, for what the cluster's environment variables say (Slurm, Open MPI,
-    Kubernetes, and the others that `jax.distributed.initialize` knows).
+    ``coordinator`` is ``HOST:PORT`` of process 0, with ``processes`` and ``process`` (the index, from 0); or ``auto``,
+    for what the cluster's environment variables say (Slurm, Open MPI, Kubernetes, and the others that
+    `jax.distributed.initialize` knows). With nothing given this process is alone. To be entered before anything is
+    computed: afterwards each process sees its own devices only.
 
     Raises:
         SettingsError: some of the three without the others, an index that there is not, or nobody at the coordinator.
     """
     if coordinator is None and processes is None and process is None:
-        return Share()
+        yield Share()
+        return
     given: dict[str, Any] = {}
-    if coordinator == "auto":
-        pass  # everything is in the environment
-    elif coordinator is None or processes is None or process is None:
-        raise SettingsError("--coordinator HOST:PORT, --processes N and --process I are given together")
-    elif not 0 <= process < processes:
-        raise SettingsError(f"--process must lie between 0 and {processes - 1}, not {process}")
-    else:
+    if coordinator != "auto":
+        if coordinator is None or processes is None or process is None:
+            raise SettingsError("--coordinator HOST:PORT, --processes N and --process I are given together")
+        if processes < 1:
+            raise SettingsError(f"--processes must be at least 1, not {processes}")
+        if not 0 <= process < processes:
+            raise SettingsError(f"--process must lie between 0 and {processes - 1}, not {process}")
         given = {"coordinator_address": coordinator, "num_processes": processes, "process_id": process}
     try:
-        # one that has done its share early waits at the end for those that have not, however long they take
-        jax.distributed.initialize(**given, shutdown_timeout_seconds=7 * 24 * 3600)
+        jax.distributed.initialize(
+            **given, initialization_timeout=MEETING_SECONDS, shutdown_timeout_seconds=MEETING_SECONDS
+        )
     except (ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise SettingsError(f"--coordinator {coordinator}: {reason}; give HOST:PORT, or leave it out") from error
-    return Share(jax.process_index(), jax.process_count())
+    from jax._src.distributed import global_state  # there is no public way to ask without making the devices
 
-
-def meet(share: Share) -> None:
-    """Return when all processes have come here."""
-    if share.count > 1:
-        from jax.experimental import multihost_utils
-
-        multihost_utils.sync_global_devices("meet")
+    share = Share(global_state.process_id, global_state.num_processes)
+    try:
+        yield share
+    finally:
+        jax.distributed.shutdown()  # returns when all have come here
+        global_state.process_id, global_state.num_processes = 0, 1  # else the devices would be one process's of several
 
 
 def wait_for(paths: Iterable[Path], stop: Callable[[], bool]) -> None:

@@ -1,9 +1,12 @@
 """How a sweep's chunks train: each with a checkpoint of its own, rung by rung, shared between processes."""
 
 import math
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,9 +28,9 @@ from jaxrnn.study import (
     saved_progress,
 )
 from jaxrnn.sweeps.grid import Point
-from jaxrnn.sweeps.plan import Chunk, Group, SweepSettings, as_typed, chunks_of, free_memory
+from jaxrnn.sweeps.plan import Chunk, Group, SweepSettings, as_typed, chunks_of, free_memory, objective
 from jaxrnn.sweeps.processes import Share, wait_for
-from jaxrnn.train import Fitted, Progress, Trainer, progress_bar, skip, steps_per_epoch
+from jaxrnn.train import Fitted, Progress, Trainer, chosen, progress_bar, skip, steps_per_epoch
 
 Record = Mapping[str, Any]
 """What ``shard.json`` says of a chunk."""
@@ -51,18 +54,19 @@ class Work(NamedTuple):
 
 
 def train(work: Work) -> list[tuple[Chunk, Record]] | None:
-    """Train this process's share, rung by rung; every run's last chunk, and what became of it.
+    """Train this process's share, rung by rung; every chunk, and what became of those of its runs that ended in it.
 
     None where another process puts all together.
 
     Raises:
-        SettingsError: the compiled program needs more memory than there is.
+        SettingsError: a compiled program needs more memory than there is.
         Stopped: told to stop; all is saved.
     """
     settings, share, rungs = work.settings, work.share, work.settings.rungs()
     left: Sequence[int] = range(len(work.points))
     latest: dict[int, tuple[Chunk, Record]] = {}
-    trainers: dict[int, Trainer] = {}
+    trained: dict[Path, tuple[Chunk, Record]] = {}
+    workers = [_Worker(device) for device in chosen(settings.devices)]
     with progress_bar(0) as bar:
         for rung, epochs in enumerate(rungs):
             last = rung == len(rungs) - 1
@@ -70,47 +74,107 @@ def train(work: Work) -> list[tuple[Chunk, Record]] | None:
             mine = [chunk for number, chunk in enumerate(chunks) if share.mine(number)]
             if not bar.disable:
                 bar.total += sum(epochs * work.steps(chunk) for chunk in mine)
-            for number, chunk in enumerate(mine):
-                if chunk.shard.exists():
-                    skip(bar, epochs * work.steps(chunk))
-                    continue
-                if chunk.group not in trainers:
-                    if last:  # no other group's programs are needed again
-                        trainers.clear()
-                    trainers[chunk.group] = _trainer(work.groups[chunk.group], settings)
-                begin = _taken_over(work.groups[chunk.group], chunk, latest) if rung else None
-                label = f"chunk {number + 1}/{len(mine)}, "
-                _train_chunk(work, chunk, trainers[chunk.group], epochs, begin, bar, label)
+            _train_chunks(work, mine, epochs, workers, last, latest, bar)
             if share.index > 0 and last:
                 return None
             if share.count > 1:
                 wait_for((chunk.shard for chunk in chunks), work.stop)
             for chunk in chunks:
-                record = runfolder.read_json(chunk.shard)
-                latest |= dict.fromkeys(chunk.runs, (chunk, record))
+                trained[chunk.folder] = chunk, runfolder.read_json(chunk.shard)
+                latest |= dict.fromkeys(chunk.runs, trained[chunk.folder])
             if not last:
                 left = _better_half(work, left, latest)
-    found = {chunk.folder: (chunk, record) for chunk, record in latest.values()}
-    return list(found.values())
+    return [(chunk, _ended_in(chunk, record, latest)) for chunk, record in trained.values()]
 
 
-def _trainer(group: Group, settings: SweepSettings) -> Trainer:
-    study = group.study
-    trainer = Trainer(
-        study.task,
-        group.chunk,
-        study.hparams,
-        study.train,
-        evals=study.evals,
-        watch=study.watch,
-        devices=settings.devices,
-    )
-    if trainer.bytes > (free := free_memory()):
-        raise SettingsError(
-            f"too many runs for the memory: {group.width} at once on each device need {trainer.bytes / 1e9:.1f} GB, "
-            f"and {free / 1e9:.1f} GB are free; lower --width"
+def _ended_in(chunk: Chunk, record: Record, latest: Mapping[int, tuple[Chunk, Record]]) -> Record:
+    """The record less the runs that went on in another chunk."""
+    here = {run for run in chunk.runs if latest[run][0] == chunk}
+    return {**record, **{part: [row for row in record[part] if row["run"] in here] for part in ("runs", "history")}}
+
+
+class _Worker:
+    """A device, and the programs that were compiled for it."""
+
+    def __init__(self, device: jax.Device):
+        self.device = device
+        self.trainers: dict[int, Trainer] = {}
+
+    def trainer(self, number: int, group: Group, *, alone: bool) -> Trainer:
+        """The trainer of a group, compiled when it is first asked for; ``alone`` gives up those of other groups.
+
+        Raises SettingsError where it needs more memory than there is.
+        """
+        if number in self.trainers:
+            return self.trainers[number]
+        if alone:
+            self.trainers.clear()
+        study = group.study
+        trainer = Trainer(
+            study.task,
+            group.width,
+            study.hparams,
+            study.train,
+            evals=study.evals,
+            watch=study.watch,
+            devices=[self.device],
         )
-    return trainer
+        if trainer.bytes > (free := free_memory()):
+            raise SettingsError(
+                f"too many runs for the memory: {group.width} side by side need {trainer.bytes / 1e9:.1f} GB, "
+                f"and {free / 1e9:.1f} GB are free; lower --width"
+            )
+        self.trainers[number] = trainer
+        return trainer
+
+
+def _train_chunks(
+    work: Work,
+    chunks: Sequence[Chunk],
+    epochs: int,
+    workers: Sequence[_Worker],
+    last: bool,
+    latest: Mapping[int, tuple[Chunk, Record]],
+    bar: Any,
+) -> None:
+    """Train these chunks up to so many epochs: each device takes the next one when it has finished one.
+
+    A device is given the same program that it would have if it were the only one, so that the bits of a run do not
+    depend on how many there are; hence a thread for each, in the place of one program over all of them. Where one of
+    them fails, the others stop and save, and its error is raised.
+    """
+    waiting = enumerate(chunks, start=1)
+    taking, failed = threading.Lock(), threading.Event()
+    double = jnp.result_type(float) == jnp.float64  # a thread has a setting of its own
+
+    def stop() -> bool:
+        return failed.is_set() or work.stop()
+
+    def run(worker: _Worker) -> None:
+        with jax.enable_x64(double):
+            while not stop():
+                with taking:
+                    number, chunk = next(waiting, (0, None))
+                if chunk is None:
+                    return
+                if chunk.shard.exists():
+                    skip(bar, epochs * work.steps(chunk))
+                    continue
+                group = work.groups[chunk.group]
+                trainer = worker.trainer(chunk.group, group, alone=last)
+                begin = _taken_over(group, chunk, latest) if latest else None
+                label = f"chunk {number}/{len(chunks)}, "
+                _train_chunk(work._replace(stop=stop), chunk, trainer, epochs, begin, bar, label)
+        if next(waiting, None) is not None:
+            raise Stopped(f"what was trained is saved in {work.out}")
+
+    with ThreadPoolExecutor(len(workers)) as pool:
+        futures = [pool.submit(run, worker) for worker in workers]
+        wait(futures, return_when=FIRST_EXCEPTION)
+        failed.set()
+    errors = [error for future in futures if (error := future.exception()) is not None]
+    for error in sorted(errors, key=lambda error: isinstance(error, Stopped)):
+        raise error
 
 
 def _train_chunk(
@@ -181,7 +245,8 @@ def _record(chunk: Chunk, fitted: Fitted, seconds: float, memory: int) -> Record
                 "seconds": seconds / len(chunk.runs),
             }
         )
-    return {"runs": records, "history": history, "memory": memory, "seconds": {"total": seconds, **progress.seconds}}
+    spent = {"total": seconds + progress.seconds["compile"], **progress.seconds}
+    return {"runs": records, "history": history, "memory": memory, "seconds": spent}
 
 
 def _taken_over(group: Group, chunk: Chunk, latest: Mapping[int, tuple[Chunk, Record]]) -> Progress:
@@ -194,7 +259,7 @@ def _taken_over(group: Group, chunk: Chunk, latest: Mapping[int, tuple[Chunk, Re
         if before.folder not in stood:
             stood[before.folder] = saved_progress(before.saved, abstract)
         progress, index = stood[before.folder], before.runs.index(run)
-        pieces.append(jax.tree.map(lambda leaf, index=index: leaf[index], progress.runs))
+        pieces.append(jax.tree.map(itemgetter(index), progress.runs))
         history += [row | {"run": place} for row in progress.history if row["run"] == index]
     history.sort(key=lambda row: (row["epoch"], row["run"]))
     epoch = max(progress.epoch for progress in stood.values())
@@ -204,27 +269,13 @@ def _taken_over(group: Group, chunk: Chunk, latest: Mapping[int, tuple[Chunk, Re
 
 def _better_half(work: Work, points: Sequence[int], latest: Mapping[int, tuple[Chunk, Record]]) -> list[int]:
     """The better half of the points, the larger one of an odd number."""
-    metric, high = objective(work.settings, [record for _, record in latest.values()])
+    metric, high = objective(work.settings, [group.study for group in work.groups])
     metrics = {entry["run"]: entry["metrics"] for _, record in latest.values() for entry in record["runs"]}
     seeds = work.settings.seeds
     values = {
         point: np.array([number(metrics[point * seeds + seed][metric]) for seed in range(seeds)]) for point in points
     }
     return sorted(ranked(values, high)[: -(-len(points) // 2)])
-
-
-def objective(settings: SweepSettings, records: Iterable[Record]) -> tuple[str, bool]:
-    """What makes a point better, and whether more of it does.
-
-    Raises:
-        SettingsError: there is no such metric.
-    """
-    there = dict.fromkeys(name for record in records for entry in record["runs"] for name in entry["metrics"])
-    wanted = [f"{part}_{kind}" for part in ("validation", "test") for kind in ("accuracy", "loss")]
-    metric = settings.metric or next(name for name in wanted if name in there)
-    if metric not in there:
-        raise SettingsError(f"--metric: there is no {metric!r}; there are {', '.join(there)}")
-    return metric, "accuracy" in metric
 
 
 def ranked(values: Mapping[int, np.ndarray], high: bool) -> list[int]:
