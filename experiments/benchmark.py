@@ -1,12 +1,13 @@
 """How long a training step takes, next to PyTorch, to Flax's own layers and to the machine's floor; and the command.
 
-python -m experiments.benchmark [--rows gru lstm command] [--repeats 21] [--data-dir FOLDER]
+python -m experiments.benchmark [--rows gru lstm sweep_lstm command] [--repeats 21] [--data-dir FOLDER]
 
 A row for every registered cell is a whole training step (forward, backward, Adam) of the MNIST model: 28 rows of 28
 pixels -> 150 -> 10, batch 128. The libraries take turns in one process, so that what disturbs the machine disturbs them
 all, and every ratio is of two turns of the same round. The floor is the time of the step's matrix products alone, at
 the highest speed that this machine reaches with a large one. PyTorch comes with the extra ``bench``; a cell or a
-library that is not there leaves its place empty.
+library that is not there leaves its place empty. The rows that are sweeps, many runs at once,
+come from `benchmark_sweeps`.
 """
 
 import inspect
@@ -17,15 +18,14 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any, NamedTuple, Self
+from typing import Annotated, Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -36,35 +36,39 @@ from flax import nnx
 from rich.console import Console
 from rich.table import Table
 
-from experiments import mnist_gru
+from experiments import benchmark_sweeps, measuring, mnist_gru
+from experiments.benchmark_sweeps import QUICK_SWEEPS, SWEEPS, Sweep
+from experiments.measuring import TORCH, Measured, Ours, Outcome, Shape, Trainer
 from experiments.peers import FLAX, FlaxClassifier
 from jaxrnn import command, plots, runfolder, study
 from jaxrnn.cells import CELLS
 from jaxrnn.data import Dataset, mnist
 from jaxrnn.errors import SettingsError, UserError
-from jaxrnn.interop import to_torch_state_dict
-from jaxrnn.layers import stack
 from jaxrnn.models import Classifier, parameter_count
-from jaxrnn.train import Hparams, Programs, Task, cross_entropy, spread
+from jaxrnn.plots.scaling import cost_per_run
+from jaxrnn.train import Hparams, Task, chosen, cross_entropy, spread
 from jaxrnn.typing import Bias
 
 COMMANDS = ("command", "first_batch")
 """The rows that are whole processes, start-up and compilation included."""
 
-RowName = Annotated[str, tyro.conf.arg(constructor=tyro.extras.literal_type_from_choices((*CELLS, *COMMANDS)))]
+ROWS = (*CELLS, *SWEEPS, *COMMANDS)
+
+RowName = Annotated[str, tyro.conf.arg(constructor=tyro.extras.literal_type_from_choices(ROWS))]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(command.Settings):
-    """Measure training steps and whole commands against PyTorch, Flax's own layers and the machine's floor.
+    """Measure training steps, sweeps and whole commands against PyTorch, Flax's own layers and the machine's floor.
 
     Prints a table, and leaves config.json, result.json (every round's number), benchmark.csv and benchmark.png in the
-    run folder. Leave the machine alone meanwhile.
+    run folder, and of sweeps sweeps.csv and sweeps.png. Leave the machine alone meanwhile.
     """
 
     rows: tuple[RowName, ...] = ()
-    """What to measure: training steps by the cell's name; command, 10 epochs of mnist_gru from start to end;
-    first_batch, the same command up to its first training step. All where not given (under --quick, the cells)."""
+    """What to measure: training steps by the cell's name; sweep_elman and sweep_lstm, many runs that learn palindromes,
+    and sweep_tiny, many tiny networks, a step of one of them; command, 10 epochs of mnist_gru from start to end;
+    first_batch, the same command up to its first training step. All where not given (under --quick, no commands)."""
     repeats: int = 11
     """Rounds, in each of which every library has one turn."""
     devices: int | None = None
@@ -78,26 +82,10 @@ class Settings(command.Settings):
         return cls(quick=True, repeats=3)
 
 
-class Shape(NamedTuple):
-    """The sizes of a training step, and how many make a turn."""
-
-    batch: int
-    time: int
-    features: int
-    hidden: int
-    classes: int
-    examples: int
-    steps: int
-    """About the two seconds of work that `fit` puts in a segment: the order of the data is drawn once in as many."""
-
-
 MNIST = Shape(batch=128, time=28, features=28, hidden=150, classes=10, examples=60_000, steps=100)
 SMALL = Shape(batch=64, time=8, features=8, hidden=16, classes=10, examples=1_437, steps=20)
 
 EPOCHS = 10
-
-Trainer = Callable[[int], float]
-"""Takes so many training steps, waits until all is done, and gives a loss: the last step's where not said otherwise."""
 
 
 def main(name: str, settings: Settings) -> dict[str, Any]:
@@ -105,8 +93,9 @@ def main(name: str, settings: Settings) -> dict[str, Any]:
     began = time.perf_counter()
     if settings.repeats < 1:
         raise SettingsError(f"--repeats must be at least 1, not {settings.repeats}")
-    rows = tuple(dict.fromkeys(settings.rows)) or ((*CELLS,) if settings.quick else (*CELLS, *COMMANDS))
+    rows = tuple(dict.fromkeys(settings.rows)) or ((*CELLS, *SWEEPS) if settings.quick else ROWS)
     shape = SMALL if settings.quick else MNIST
+    sweeps = {row: sweep for row, sweep in (QUICK_SWEEPS if settings.quick else SWEEPS).items() if row in rows}
     try:
         devices = list(spread(1, shape.batch, settings.devices).devices.flat)
     except ValueError as error:
@@ -123,37 +112,51 @@ def main(name: str, settings: Settings) -> dict[str, Any]:
         console.print(f"The earlier run in {out} is now in {aside}.")
     out = runfolder.open_folder(out)
     config = command.config(settings)
-    config |= shape._asdict() | {"rows": rows, "torch": metadata.version("torch") if _installed("torch") else None}
+    config |= shape._asdict() | {
+        "rows": rows,
+        "torch": metadata.version("torch") if measuring.installed("torch") else None,
+    }
+    config |= {row: {"runs": sweep.runs, **sweep.shape._asdict()} for row, sweep in sweeps.items()}
     runfolder.write_json(out / "config.json", config)
 
     measured: list[Measured] = []
     speeds: list[float] = []
+    costs: list[dict[str, Any]] = []
     warming = 0.0
-    for cell in [row for row in rows if row in CELLS]:
-        with console.status(f"{cell}: {settings.repeats} rounds"):
-            speeds += [product_speed(512 if settings.quick else 2048, devices) for _ in range(settings.repeats)]
-            clock = time.perf_counter()
-            parameters, trainers = contestants(cell, shape, settings.devices)
-            for train in trainers.values():
-                train(shape.steps)
-            warming += time.perf_counter() - clock
-            times = race(trainers, shape.steps, settings.repeats)
-            measured.append(Measured(cell, "ms", times, parameters, flops(cell, shape)))
-        console.print(f"{cell}: {_cell(times['ours'])} ms a step")
+    for row in [row for row in rows if row not in COMMANDS]:
+        with console.status(f"{row}: {settings.repeats} rounds"):
+            speeds += [
+                measuring.product_speed(512 if settings.quick else 2048, devices) for _ in range(settings.repeats)
+            ]
+            if row in sweeps:
+                outcome = benchmark_sweeps.measure(row, sweeps[row], settings.repeats, settings.devices)
+            else:
+                outcome = measure(row, shape, settings.repeats, settings.devices)
+        measured.append(outcome.measured)
+        costs += outcome.costs
+        warming += outcome.warming
+        console.print(f"{row}: {_cell(outcome.measured.times['ours'])} ms a step")
     if dataset is not None:
         measured += commands(rows, settings, dataset, console)
 
     speed = max(speeds, default=math.nan)
     lines = [line for result in measured for line in result.lines(speed)]
     runfolder.write_csv(out / "benchmark.csv", lines)
-    runfolder.save_figure(plots.timings(lines, "Time on " + runfolder.describe_devices(devices)), out / "benchmark.png")
+    if alone := [line for line in lines if line["row"] not in sweeps]:  # a sweep's step would be lost beside theirs
+        figure = plots.timings(alone, "Time on " + runfolder.describe_devices(devices))
+        runfolder.save_figure(figure, out / "benchmark.png")
+    if sweeps:
+        devices = [*chosen(settings.devices)]  # runs spread further than a batch
+        runfolder.write_csv(out / "sweeps.csv", costs)
+        title = "What a run costs when many are trained at once, on " + runfolder.describe_devices(devices)
+        runfolder.save_figure(cost_per_run(costs, title), out / "sweeps.png")
     total = time.perf_counter() - began
     result = runfolder.write_result(
         out,
         experiment=name,
         command=command.command_line(name),
         finished=True,
-        dataset=_facts(shape if speeds else None, dataset),
+        dataset=_facts(shape if not set(CELLS).isdisjoint(rows) else None, bool(sweeps), dataset),
         config=config,
         parameters=sum(result.parameters for result in measured),  # of every row's model; each has a metric too
         metrics={key: value for result in measured for key, value in result.metrics(speed).items()}
@@ -162,59 +165,22 @@ def main(name: str, settings: Settings) -> dict[str, Any]:
         seconds={"total": total, "compile": warming, "train": total - warming},
         devices=devices,
     )
-    _conclude(console, measured, speed, shape, settings, out)
+    _conclude(console, measured, speed, shape, sweeps, settings, out)
     return result
 
 
-class Measured(NamedTuple):
-    """A row of the benchmark: how long each library took, one number a round."""
-
-    row: str
-    unit: str
-    times: Mapping[str, Sequence[float]]
-    """By library: ``ours``, and those of ``torch`` and ``flax`` that there are."""
-    parameters: int
-    flops: float = math.nan
-
-    def floor(self, speed: float) -> float:
-        """The milliseconds of the matrix products alone, at ``speed`` (GFLOP/s); NaN where they are not counted."""
-        return self.flops / speed / 1e6
-
-    def ratio(self, library: str) -> np.ndarray:
-        """How many times as long as ours a library took, ``(rounds,)``: above 1 we are faster."""
-        return np.array(self.times[library]) / np.array(self.times["ours"])
-
-    def metrics(self, speed: float) -> dict[str, Any]:
-        """By the names in ``result.json``, one number a round."""
-        named: dict[str, Any] = {f"{self.row}_parameters": self.parameters}
-        for library, times in self.times.items():
-            named[f"{self.row}_{library}_{self.unit}"] = times
-            if library != "ours":
-                named[f"{self.row}_ratio_{library}"] = self.ratio(library)
-        if math.isfinite(floor := self.floor(speed)):
-            named |= {f"{self.row}_floor_ms": floor, f"{self.row}_over_floor": np.array(self.times["ours"]) / floor}
-        return named
-
-    def lines(self, speed: float) -> Iterator[dict[str, Any]]:
-        """The lines of ``benchmark.csv``, one a library, empty for one that is not there."""
-        floor = self.floor(speed) if math.isfinite(self.floor(speed)) else None
-        for library in plots.LIBRARIES:
-            there = library in self.times
-            yield {
-                **{"row": self.row, "library": library, "unit": self.unit, "parameters": self.parameters},
-                **_quartiles("", self.times[library] if there else None),
-                **_quartiles("ratio_", self.ratio(library) if there and library != "ours" else None),
-                "floor": floor,
-                "over_floor": np.median(self.times[library]) / floor if there and floor else None,
-            }
-
-
-def _quartiles(prefix: str, values: Any) -> dict[str, float | None]:
-    low, middle, high = [None] * 3 if values is None else np.percentile(values, (25, 50, 75)).tolist()
-    return {f"{prefix}median": middle, f"{prefix}lower_quartile": low, f"{prefix}upper_quartile": high}
-
-
 # What is timed: a step of each library. All begin at our weights, as far as they have them.
+
+
+def measure(cell: str, shape: Shape, rounds: int, devices: int | None = None) -> Outcome:
+    """A training step of a registered cell."""
+    began = time.perf_counter()
+    parameters, trainers = contestants(cell, shape, devices)
+    for train in trainers.values():
+        train(shape.steps)
+    warming = time.perf_counter() - began
+    times = measuring.race(trainers, shape.steps, rounds)
+    return Outcome(Measured(cell, "ms", times, parameters, measuring.flops(cell, shape)), warming)
 
 
 def contestants(cell: str, shape: Shape, devices: int | None = None) -> tuple[int, dict[str, Trainer]]:
@@ -226,7 +192,7 @@ def contestants(cell: str, shape: Shape, devices: int | None = None) -> tuple[in
     cuts = [slice(first * shape.batch, (first + 1) * shape.batch) for first in range(shape.steps)]
     batches = [(images[cut].astype(np.float32) / 255, labels[cut]) for cut in cuts]
     ours = Ours(mnist_task(cell, shape), (images, labels), devices)
-    model = ours.model
+    (model,) = ours.models
     makers = {"torch": torch_trainer, "flax": flax_trainer}
     peers = {library: trainer for library, make in makers.items() if (trainer := make(cell, model, batches))}
     return parameter_count(model), {"ours": ours, **peers}
@@ -235,69 +201,25 @@ def contestants(cell: str, shape: Shape, devices: int | None = None) -> tuple[in
 def mnist_task(cell: str, shape: Shape, bias: Bias = "torch") -> Task:
     """What `experiments.mnist` trains with its default settings, for any registered cell and of any size."""
 
-    def make_model(rngs, hparams):
-        layers = stack(cell, shape.features, [shape.hidden], init="pytorch", bias=bias, rngs=rngs)
-        return Classifier(layers, shape.classes, init="pytorch", rngs=rngs)
-
     def objective(model, images, labels, hparams, key):
         return cross_entropy(model, mnist.to_unit(images), labels, hparams, key)
 
-    return Task(make_model, objective, lambda hparams: optax.adam(hparams.learning_rate), shape.batch)
-
-
-class Ours:
-    """The programs of `fit`, driven as it drives them: bytes on the devices, a segment a call, its order drawn in it.
-
-    Calling it is a `Trainer`; its loss is the mean over the steps.
-    """
-
-    def __init__(self, task: Task, data: tuple[Any, Any], devices: int | None = None):
-        self._programs = Programs(task, spread(1, task.batch, devices), 1)
-        hparams = jax.tree.map(lambda value: np.full(1, value, np.float32), Hparams())
-        keys = jax.random.split(jax.random.key(0), 1)
-        keys, self._hparams = jax.device_put((keys, hparams), self._programs.by_run)
-        self._data = jax.device_put(data, self._programs.everywhere)
-        example = jax.tree.map(lambda array: array[:1], self._data)
-        self._runs = self._programs.start(keys, self._hparams, example)
-        self._epochs = itertools.count()
-
-    @property
-    def model(self) -> Classifier:
-        """The model as it stands, a copy."""
-        return jax.tree.map(lambda array: jnp.asarray(jax.device_get(array)[0]), self._runs.model)
-
-    def __call__(self, steps: int) -> float:
-        where = jax.device_put(tuple(map(np.int32, (next(self._epochs), 0, steps))), self._programs.everywhere)
-        self._runs = self._programs.segment(self._runs, self._hparams, self._data, *where)
-        totals = jax.device_get(jax.block_until_ready(self._runs).totals)
-        return float(totals["loss"][0] / totals["examples"][0])
-
-
-TORCH: dict[str, tuple[str, dict[str, str]]] = {
-    "elman": ("RNN", {"nonlinearity": "tanh"}),
-    "elman_relu": ("RNN", {"nonlinearity": "relu"}),
-    "gru": ("GRU", {}),
-    "lstm": ("LSTM", {}),
-}
-"""PyTorch's module, and its options, for those of our cells that it has."""
+    return Task(
+        measuring.maker(cell, shape, bias), objective, lambda hparams: optax.adam(hparams.learning_rate), shape.batch
+    )
 
 
 def torch_trainer(cell: str, model: Classifier, batches: Sequence[tuple[np.ndarray, np.ndarray]]) -> Trainer | None:
     """PyTorch as its tutorials have it: an eager loop over tensors; None where it, or the cell in it, is missing."""
-    if cell not in TORCH or not _installed("torch"):
+    if cell not in TORCH or not measuring.installed("torch"):
         return None
     import torch
     from torch import nn
 
     device = "cuda" if jax.default_backend() == "gpu" and torch.cuda.is_available() else "cpu"
-    kind, options = TORCH[cell]
-    rnn = getattr(nn, kind)(model.layers.in_features, model.layers.features, batch_first=True, **options)
-    rnn.load_state_dict(to_torch_state_dict(model.layers))
-    head = nn.Linear(model.head.in_features, model.head.out_features)
-    kernel, bias = (torch.from_numpy(np.array(param)) for param in (model.head.kernel, model.head.bias))
-    head.load_state_dict({"weight": kernel.T, "bias": bias})
-    rnn, head = rnn.to(device), head.to(device)
-    optimiser = torch.optim.Adam([*rnn.parameters(), *head.parameters()], lr=1e-3)
+    network = measuring.torch_network(cell, measuring.torch_weights(model)).to(device)
+    rnn, head = network["rnn"], network["head"]
+    optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
     tensors = [(torch.from_numpy(x).to(device), torch.from_numpy(y).long().to(device)) for x, y in batches]
     turns = itertools.cycle(tensors)
 
@@ -368,58 +290,6 @@ def _copy(param: Any) -> nnx.Param:
     return nnx.Param(jnp.array(param[...]))
 
 
-def _installed(package: str) -> bool:
-    return find_spec(package) is not None
-
-
-# How it is timed.
-
-
-def race(trainers: Mapping[str, Trainer], steps: int, rounds: int) -> dict[str, list[float]]:
-    """The milliseconds of a step by library, one number a round; who begins changes from round to round."""
-    times: dict[str, list[float]] = {library: [] for library in trainers}
-    order = list(trainers)
-    for _ in range(rounds):
-        for library in order:
-            trainers[library](2)  # off the clock: the threads of the one before still spin, and the caches are its own
-            clock = time.perf_counter()
-            trainers[library](steps)
-            times[library].append(1e3 * (time.perf_counter() - clock) / steps)
-        order = order[1:] + order[:1]
-    return times
-
-
-def flops(cell: str, shape: Shape) -> float:
-    """The floating-point operations of the matrix products that a training step cannot do without.
-
-    A product of (m, k) and (k, n) is 2*m*n*k operations, and each of its two gradients as many again; the gradient of
-    the images is not needed. The products are those of the cell's matrices, at every time step, and of the head's.
-    """
-    made = nnx.eval_shape(lambda: CELLS[cell](shape.features, shape.hidden, rngs=nnx.Rngs(0)))
-    products = 3 * shape.hidden * shape.classes
-    for weight in jax.tree.leaves(made):
-        if weight.ndim == 2:
-            reads_images = weight.shape[0] == shape.features  # no width of a shape here is the hidden one too
-            products += (2 if reads_images else 3) * math.prod(weight.shape) * shape.time
-    return 2.0 * shape.batch * products
-
-
-_product = jax.jit(jnp.matmul)
-
-
-def product_speed(size: int, devices: Sequence[jax.Device]) -> float:
-    """GFLOP/s of square float32 products of ``size``, the best of three; CPU devices share all cores: one uses them."""
-    used = devices[:1] if devices[0].platform == "cpu" else devices
-    matrices = [jax.device_put(np.ones((size, size), np.float32), device) for device in used]
-    jax.block_until_ready([_product(matrix, matrix) for matrix in matrices])
-    best = math.inf
-    for _ in range(3):
-        clock = time.perf_counter()
-        jax.block_until_ready([_product(matrix, matrix) for matrix in matrices])
-        best = min(best, time.perf_counter() - clock)
-    return len(used) * 2 * size**3 / best / 1e9
-
-
 # Whole commands: processes of their own, timed from their start to their end.
 
 
@@ -444,7 +314,7 @@ def commands(rows: Sequence[str], settings: Settings, dataset: Dataset, console:
                 return seconds_of("mnist_gru", words, **_cache_in(folder / cache))
 
         def torch(only_first_step: bool) -> dict[str, list[float]]:
-            if not _installed("torch"):
+            if not measuring.installed("torch"):
                 return {}
             with console.status(f"PyTorch on {dataset.name}"):
                 return {"torch": [seconds_of("PyTorch's program", ["-c", f"{student}{only_first_step})"])]}
@@ -550,15 +420,16 @@ def torch_mnist(folder, epochs, batch, only_first_step=False):
 # What is left behind.
 
 
-def _facts(shape: Shape | None, dataset: Dataset | None) -> runfolder.DatasetFacts:
-    """What was really computed on: of steps random bytes, of commands a data set."""
-    if shape is None:
+def _facts(shape: Shape | None, sweeps: bool, dataset: Dataset | None) -> runfolder.DatasetFacts:
+    """What was really computed on: of steps random bytes, of sweeps what they draw, of commands a data set."""
+    drawn = (["random bytes"] if shape else []) + (["palindromes and random numbers"] if sweeps else [])
+    if not drawn:
         assert dataset is not None
         return _facts_of(dataset)
     source = "drawn here"
     if dataset is not None:
         source += f"; for the commands {dataset.name}: {dataset.source}"
-    return {"name": "random bytes", "source": source, "train": shape.examples, "test": 0}
+    return {"name": ", ".join(drawn), "source": source, "train": shape.examples if shape else 0, "test": 0}
 
 
 def _facts_of(dataset: Dataset) -> runfolder.DatasetFacts:
@@ -567,14 +438,24 @@ def _facts_of(dataset: Dataset) -> runfolder.DatasetFacts:
 
 
 def _conclude(
-    console: Console, measured: Sequence[Measured], speed: float, shape: Shape, settings: Settings, out: Path
+    console: Console,
+    measured: Sequence[Measured],
+    speed: float,
+    shape: Shape,
+    sweeps: Mapping[str, Sweep],
+    settings: Settings,
+    out: Path,
 ) -> None:
-    """Print the tables: of the steps, and of the commands."""
-    sizes = f"{shape.time} x {shape.features} -> {shape.hidden} -> {shape.classes}, batch {shape.batch}"
-    steps = f"A training step, {sizes}: median (interquartile range) of {settings.repeats} rounds"
-    whole = f"From the start of the process: mnist_gru, {EPOCHS} epochs, run once"
-    for unit, title, libraries in (("ms", steps, list(plots.LIBRARIES)), ("s", whole, ["ours", "torch"])):
-        rows = [result for result in measured if result.unit == unit]
+    """Print the tables: of the steps, of the sweeps, and of the commands."""
+    rounds = f"median (interquartile range) of {settings.repeats} rounds"
+    networks = "".join(f"\n{row}: {sweep.runs} runs, {sweep.shape.sizes}" for row, sweep in sweeps.items())
+    tables = {
+        f"A training step, {shape.sizes}: {rounds}": (CELLS, "ms", list(plots.LIBRARIES)),
+        f"A training step of one of many runs at once: {rounds}{networks}": (sweeps, "ms", ["ours", "torch"]),
+        f"From the start of the process: mnist_gru, {EPOCHS} epochs, run once": (None, "s", ["ours", "torch"]),
+    }
+    for title, (names, unit, libraries) in tables.items():
+        rows = [result for result in measured if result.unit == unit and (names is None or result.row in names)]
         if not rows:
             continue
         peers = libraries[1:]
@@ -589,12 +470,13 @@ def _conclude(
             cells += [_cell(result.ratio(library) if library in result.times else None) for library in peers]
             if unit == "ms":
                 floor = result.floor(speed)
-                cells += [_cell([floor]), _cell([np.median(result.times["ours"]) / floor])]
+                counted = math.isfinite(floor)
+                cells += [_cell([floor]), _cell([np.median(result.times["ours"]) / floor])] if counted else ["", ""]
             table.add_row(result.row, f"{result.parameters:,}", *cells)
         console.print(table)
     if math.isfinite(speed):
         console.print(f"The floor is the step's matrix products at {speed:.0f} GFLOP/s, the best of this run.")
-    console.print(f"result.json, benchmark.csv and benchmark.png are in {out}")
+    console.print(f"result.json, benchmark.csv and the figures are in {out}")
 
 
 def _cell(values: Any) -> str:

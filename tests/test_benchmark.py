@@ -15,8 +15,10 @@ import pytest
 import tyro
 from flax import nnx
 
-from experiments import benchmark
-from experiments.benchmark import FLAX, MNIST, TORCH, Measured, Ours, Settings, Shape, contestants, flops, mnist_task
+from experiments import benchmark, benchmark_sweeps, measuring
+from experiments.benchmark import FLAX, MNIST, Settings, contestants, mnist_task
+from experiments.benchmark_sweeps import SWEEPS
+from experiments.measuring import TORCH, Measured, Ours, Outcome, Shape, flops
 from jaxrnn.cells import CELLS
 from jaxrnn.command import command
 from jaxrnn.data import mnist
@@ -29,7 +31,7 @@ TINY = Shape(batch=64, time=5, features=6, hidden=7, classes=3, examples=64, ste
 
 @pytest.fixture
 def without_torch(monkeypatch):
-    monkeypatch.setattr(benchmark, "_installed", lambda package: package != "torch")
+    monkeypatch.setattr(measuring, "installed", lambda package: package != "torch")
 
 
 @pytest.fixture
@@ -39,8 +41,13 @@ def without_clock(monkeypatch):
     def pretend(cell, shape, devices=None):
         return 1234, dict.fromkeys(("ours", "torch", "flax"), lambda steps: 0.0)
 
+    def pretend_sweep(row, sweep, rounds, devices=None):
+        line = {"row": row, "library": "ours", "runs": 1, "unit": "ms", **measuring.quartiles([1.0])}
+        return Outcome(Measured(row, "ms", {"ours": [1.0] * rounds}, 1234), 0.0, [line])
+
     monkeypatch.setattr(benchmark, "contestants", pretend)
-    monkeypatch.setattr(benchmark, "product_speed", lambda size, devices: 100.0)
+    monkeypatch.setattr(benchmark_sweeps, "measure", pretend_sweep)
+    monkeypatch.setattr(measuring, "product_speed", lambda size, devices: 100.0)
 
 
 def run(out, *options):
@@ -136,7 +143,7 @@ def test_a_row_without_products_has_no_floor():
 def test_a_round_is_a_turn_of_each_and_another_begins_the_next():
     turns = []
     trainers = {name: lambda steps, name=name: turns.append((name, steps)) for name in "abc"}
-    times = benchmark.race(trainers, 7, 4)
+    times = measuring.race(trainers, 7, 4)
     assert {name: len(values) for name, values in times.items()} == {"a": 4, "b": 4, "c": 4}
     assert "".join(name for name, steps in turns if steps == 7) == "abcbcacababc"
 
@@ -159,7 +166,7 @@ def test_flax_takes_the_same_steps_where_it_has_the_same_biases(cell):
     images = draw.integers(0, 256, (64, TINY.time, TINY.features), np.uint8)
     labels = draw.integers(0, TINY.classes, 64, np.int32)
     trainer = Ours(mnist_task(cell, TINY, bias="single"), (images, labels))
-    peer = benchmark.flax_trainer(cell, trainer.model, [(images.astype(np.float32) / 255, labels)])
+    peer = benchmark.flax_trainer(cell, *trainer.models, [(images.astype(np.float32) / 255, labels)])
     ours, flax = ([train(1) for _ in range(10)] for train in (trainer, peer))
     assert ours[-1] < ours[0]
     np.testing.assert_allclose(ours, flax, rtol=1e-5)
@@ -168,15 +175,15 @@ def test_flax_takes_the_same_steps_where_it_has_the_same_biases(cell):
 # Which rows there are.
 
 
-def test_every_registered_cell_can_be_asked_for():
-    assert tyro.cli(Settings, args=["--rows", *CELLS, "command"]).rows == (*CELLS, "command")
+def test_every_registered_cell_and_sweep_can_be_asked_for():
+    assert tyro.cli(Settings, args=["--rows", *CELLS, *SWEEPS, "command"]).rows == (*CELLS, *SWEEPS, "command")
 
 
 def test_every_registered_cell_has_a_row_and_a_new_one_too(monkeypatch, without_clock, tmp_path):
     monkeypatch.setitem(CELLS, "twin", CELLS["gru"])
     assert run(tmp_path / "run", "--quick") == 0
     result, lines = left(tmp_path / "run")
-    assert [line["row"] for line in lines if line["library"] == "ours"] == list(CELLS)
+    assert [line["row"] for line in lines if line["library"] == "ours"] == [*CELLS, *SWEEPS]
     assert {f"{cell}_{what}" for cell in CELLS for what in ("ours_ms", "ratio_flax", "floor_ms")} < set(
         result["metrics"]
     )
@@ -217,6 +224,20 @@ def test_the_whole_path_with_quick(tmp_path, capsys):
     assert json.loads((tmp_path / "run" / "config.json").read_text()) == result["config"]
     assert (tmp_path / "run" / "benchmark.png").stat().st_size > 10_000
     assert "586" in capsys.readouterr().out
+
+
+def test_sweeps_leave_a_table_and_a_figure_of_their_own(without_clock, tmp_path, capsys):
+    assert run(tmp_path / "run", "--rows", *SWEEPS, "--repeats", "2") == 0
+    result, lines = left(tmp_path / "run")
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert names == {"config.json", "result.json", "benchmark.csv", "sweeps.csv", "sweeps.png"}
+    assert result["metrics"]["sweep_tiny_ours_ms"]["runs"] == [1, 1]
+    assert result["config"]["sweep_tiny"]["runs"] == 32 and result["config"]["sweep_tiny"]["hidden"] == 5
+    assert result["dataset"]["name"] == "palindromes and random numbers" and result["device"] == "2 x cpu"
+    assert [line["row"] for line in lines if line["median"]] == list(SWEEPS)
+    with open(tmp_path / "run" / "sweeps.csv") as file:
+        assert [line["row"] for line in csv.DictReader(file)] == list(SWEEPS)
+    assert "sweep_lstm: 32 runs, 9 x 10 -> 128 -> 10, batch 128" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
