@@ -253,7 +253,7 @@ def _compared(best: Mapping[str, Mapping[int, int]], solved: Mapping[str, Mappin
     """The LSTM against the Elman network, length by length."""
     if not {"Elman", "LSTM"} <= set(best):
         return ""
-    words = []
+    words, longest = [], max(best["LSTM"])
     for length in sorted(set(best["Elman"]) & set(best["LSTM"])):
         lstm, elman = solved["LSTM"][length], solved["Elman"][length]
         counts = int(np.isfinite(lstm).sum()), int(np.isfinite(elman).sum())
@@ -261,8 +261,10 @@ def _compared(best: Mapping[str, Mapping[int, int]], solved: Mapping[str, Mappin
         words.append(f"T = {length}: {counts[0]} LSTM and {counts[1]} Elman runs solve it ({steps})")
     return (
         f"Against the Elman network, solved meaning a validation accuracy of {SOLVED:.1%}: {'; '.join(words)}. The "
-        "LSTM's cell state is carried on by addition and a forget gate near one, so its gradient need not vanish; but "
-        "it has to learn that first, and a budget of steps can end before it has."
+        "LSTM's cell state is carried on by addition, so with a forget gate near one its gradient need not vanish; but "
+        "it has to learn that first. A forget gate near a half, as without a forget bias, leaves 2^-(T-1) of the first "
+        f"digit in the cell at the end, {2.0 ** (1 - longest):.0e} at T = {longest}, and a budget of steps can end "
+        "before the network has found it."
     )
 
 

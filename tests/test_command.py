@@ -9,7 +9,7 @@ from pathlib import Path
 import jax
 import pytest
 
-from jaxrnn.command import Settings, Stopped, EpochSettings, command, config, prepare_devices, stop_requests
+from jaxrnn.command import EpochSettings, Settings, Stopped, command, config, prepare_devices, stop_requests
 from jaxrnn.errors import DataError, SettingsError
 
 

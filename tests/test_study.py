@@ -12,7 +12,7 @@ import optax
 import pytest
 
 from jaxrnn import study, train
-from jaxrnn.command import Stopped, EpochSettings
+from jaxrnn.command import EpochSettings, Stopped
 from jaxrnn.data import Dataset
 from jaxrnn.errors import CheckpointError, SettingsError, UserError
 from jaxrnn.layers import stack

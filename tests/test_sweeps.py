@@ -145,7 +145,7 @@ def test_however_chunked_the_bits_are_the_same(whole, devices, tmp_path):
 
 def test_padding_changes_no_bit(whole, tmp_path):
     fewer = swept(tmp_path / "run", RATES[:1], width=2, seeds=3)
-    assert [len(chunk.runs) for chunk in fewer.chunks] == [2, 1]
+    assert [len(fewer.chunks[run].runs) for run in range(3)] == [2, 2, 1]
     for mine, theirs in zip(weights(fewer, 0), weights(whole, 0), strict=True):
         np.testing.assert_array_equal(mine, theirs[:3])
 
@@ -394,3 +394,8 @@ def test_two_processes_share_a_sweep(whole, tmp_path):
         assert process.returncode == 0, err
     assert len(list(out.glob("chunks/*/shard.json"))) == 6 and (out / "result.json").exists()
     assert_same_runs(swept(out, width=2, resume=True), whole)
+
+
+def test_time_is_counted_once_where_chunks_train_at_the_same_time():
+    records = [{"worked": [[0.0, 4.0], [10.0, 12.0]]}, {"worked": [[1.0, 6.0]]}, {"worked": [[11.0, 11.5]]}]
+    assert sweeps.training.seconds_worked(records) == 8.0

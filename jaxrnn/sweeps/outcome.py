@@ -19,7 +19,7 @@ from jaxrnn import checkpoint, command, runfolder
 from jaxrnn.errors import UserError
 from jaxrnn.sweeps.grid import Point
 from jaxrnn.sweeps.plan import Chunk, Group, SweepSettings, in_short, objective
-from jaxrnn.sweeps.training import Record, number, ranked
+from jaxrnn.sweeps.training import Record, number, ranked, seconds_worked
 
 FINISHED = ("finished", "stopped early")
 """What the status of a run says that was trained to its end."""
@@ -139,7 +139,8 @@ def leave(
 ) -> dict[str, Any]:
     """Write what the sweep came to, with what ``find`` has to say of it; returns what ``result.json`` says.
 
-    Its ``parameters`` are all programs' together, its metric ``runs`` is how many runs finished.
+    Its ``parameters`` are all programs' together, its metric ``runs`` is how many runs finished; of its ``seconds``,
+    ``compile`` and ``train`` are those of all devices together.
 
     Raises:
         UserError: a full disk and the like; no run came through with a finite loss.
@@ -150,7 +151,8 @@ def leave(
         runfolder.write_csv(out / file, [{column: row.get(column) for column in columns} for row in rows])
     finished = sum(row["status"] in FINISHED for row in swept.rows)
     finding = find(swept, out) if finished else Finding()
-    seconds = {kind: sum(record["seconds"][kind] for _, record in trained) for kind in ("total", "compile", "train")}
+    records = [record for _, record in trained]
+    seconds = {kind: sum(record["seconds"][kind] for record in records) for kind in ("compile", "train")}
     result = runfolder.write_result(
         out,
         experiment=name,
@@ -162,7 +164,7 @@ def leave(
         metrics={"runs": finished, **finding.metrics},
         reference=finding.reference,
         answers=finding.answers,
-        seconds=seconds | {"total": seconds["total"] + time.perf_counter() - began},
+        seconds={"total": seconds_worked(records) + time.perf_counter() - began, **seconds},
         devices=jax.local_devices()[: settings.devices],
         top={**finding.top, **_cost(swept, trained)},
     )
@@ -172,7 +174,8 @@ def leave(
     files = ", ".join(sorted(path.name for path in out.iterdir() if not path.name.startswith(".")))
     Console().print(
         f"{finished} of {len(swept.rows)} runs finished; {seconds['total']:.1f} s "
-        f"({seconds['compile']:.1f} s compiling, {seconds['train']:.1f} s training); {files} are in {out}"
+        f"(on all devices together {seconds['compile']:.1f} s compiling, {seconds['train']:.1f} s training); "
+        f"{files} are in {out}"
     )
     return result
 

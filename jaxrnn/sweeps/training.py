@@ -3,7 +3,7 @@
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import replace
 from operator import itemgetter
@@ -160,11 +160,11 @@ def _train_chunks(
                 if chunk.shard.exists():
                     skip(bar, epochs * work.steps(chunk))
                     continue
-                group = work.groups[chunk.group]
+                began, group = time.time(), work.groups[chunk.group]
                 trainer = worker.trainer(chunk.group, group, alone=last)
                 begin = _taken_over(group, chunk, latest) if latest else None
                 label = f"chunk {number}/{len(chunks)}, "
-                _train_chunk(work._replace(stop=stop), chunk, trainer, epochs, begin, bar, label)
+                _train_chunk(work._replace(stop=stop), chunk, trainer, epochs, begin, began, bar, label)
         if next(waiting, None) is not None:
             raise Stopped(f"what was trained is saved in {work.out}")
 
@@ -178,13 +178,14 @@ def _train_chunks(
 
 
 def _train_chunk(
-    work: Work, chunk: Chunk, trainer: Trainer, epochs: int, begin: Progress | None, bar: Any, label: str
+    work: Work, chunk: Chunk, trainer: Trainer, epochs: int, begin: Progress | None, began: float, bar: Any, label: str
 ) -> None:
     """Train a chunk up to so many epochs, from where it was saved or else from ``begin``, and leave its shard.
 
+    The work on it began at the time ``began``.
+
     Raises Stopped where told to stop; all is saved then.
     """
-    began = time.perf_counter()
     settings, group = work.settings, work.groups[chunk.group]
     runs = np.array(chunk.padded(group))
     point_of = [work.points[run // settings.seeds] for run in runs]
@@ -194,14 +195,14 @@ def _train_chunk(
     same = {key: value for key, value in command.config(group.settings).items() if key not in (*FREE, "seeds")}
     config = {**same, "runs": chunk.runs, "points": point_of}
     identity = identity_of(work.experiment, runfolder.plain(config), group.study)
-    earlier = 0.0
+    earlier: list[list[float]] = []
     if checkpoint.exists(chunk.saved):
         meta = saved_meta(chunk.saved, identity)
         assert meta is not None
-        begin, earlier = saved_progress(chunk.saved, group.abstract()), meta["seconds"]
+        begin, earlier = saved_progress(chunk.saved, group.abstract()), meta["worked"]
 
-    def seconds() -> float:
-        return earlier + time.perf_counter() - began
+    def worked() -> list[list[float]]:
+        return [*earlier, [began, time.time()]]
 
     with runfolder.writing(chunk.folder):
         chunk.folder.mkdir(parents=True, exist_ok=True)
@@ -210,7 +211,7 @@ def _train_chunk(
         hparams,
         epochs=epochs,
         resume=begin,
-        save=lambda progress: save_progress(chunk.saved, progress, identity | {"seconds": seconds()}),
+        save=lambda progress: save_progress(chunk.saved, progress, identity | {"worked": worked()}),
         save_every=SAVE_SECONDS,
         stop=work.stop,
         bar=bar,
@@ -219,10 +220,10 @@ def _train_chunk(
     )
     if not fitted.finished:
         raise Stopped(f"{label}{fitted.progress.epoch} of {epochs} epochs are saved in {work.out}")
-    runfolder.write_json(chunk.shard, _record(chunk, fitted, seconds(), trainer.bytes))
+    runfolder.write_json(chunk.shard, _record(chunk, fitted, worked(), trainer.bytes))
 
 
-def _record(chunk: Chunk, fitted: Fitted, seconds: float, memory: int) -> Record:
+def _record(chunk: Chunk, fitted: Fitted, worked: list[list[float]], memory: int) -> Record:
     """What became of a chunk's runs, for ``shard.json``."""
     progress = fitted.progress
     failed, stopped = jax.device_get((progress.runs.failed_at, progress.runs.stopped))
@@ -242,11 +243,16 @@ def _record(chunk: Chunk, fitted: Fitted, seconds: float, memory: int) -> Record
                 "stopped_early": bool(stopped[place]),
                 "epochs": row.get("epoch", 0),
                 "metrics": metrics,
-                "seconds": seconds / len(chunk.runs),
+                "seconds": sum(end - start for start, end in worked) / len(chunk.runs),
             }
         )
-    spent = {"total": seconds + progress.seconds["compile"], **progress.seconds}
-    return {"runs": records, "history": history, "memory": memory, "seconds": spent}
+    return {
+        "runs": records,
+        "history": history,
+        "memory": memory,
+        "worked": worked,
+        "seconds": progress.seconds,
+    }
 
 
 def _taken_over(group: Group, chunk: Chunk, latest: Mapping[int, tuple[Chunk, Record]]) -> Progress:
@@ -276,6 +282,15 @@ def _better_half(work: Work, points: Sequence[int], latest: Mapping[int, tuple[C
         point: np.array([number(metrics[point * seeds + seed][metric]) for seed in range(seeds)]) for point in points
     }
     return sorted(ranked(values, high)[: -(-len(points) // 2)])
+
+
+def seconds_worked(records: Iterable[Record]) -> float:
+    """How long there was work on any of these chunks, at the same time or not."""
+    total, until = 0.0, -math.inf
+    for began, ended in sorted(tuple(span) for record in records for span in record["worked"]):
+        total += max(0.0, ended - max(began, until))
+        until = max(until, ended)
+    return total
 
 
 def ranked(values: Mapping[int, np.ndarray], high: bool) -> list[int]:
