@@ -5,7 +5,7 @@ python -m experiments.palindromes [--lengths 5 10 20 30] [--seeds 5]
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,7 +19,7 @@ from jaxrnn.command import StepSettings, command
 from jaxrnn.data.palindromes import Encoding
 from jaxrnn.optimisers import OptimiserName
 from jaxrnn.study import Experiment
-from jaxrnn.sweeps import Finding, Point, SweepSettings, Swept, conduct
+from jaxrnn.sweeps import Finding, Point, SweepSettings, Swept, conduct, median_percent
 from jaxrnn.sweeps.grid import combinations
 
 EXPERIMENT = Experiment("palindromes", PalindromeSettings, study)
@@ -69,9 +69,7 @@ class Settings(SweepSettings, StepSettings):
 def main(name: str, settings: Settings) -> dict[str, Any] | None:
     """Train all, and leave a run folder; returns what its ``result.json`` says."""
     settings.check()
-    shared = {one.name for one in fields(settings)} & {one.name for one in fields(PalindromeSettings)}
-    base = PalindromeSettings(**{name: getattr(settings, name) for name in shared})
-    return conduct(name, settings, EXPERIMENT, base, points(settings), lambda swept, out: find(settings, swept, out))
+    return conduct(name, settings, EXPERIMENT, points(settings), lambda swept, out: find(settings, swept, out))
 
 
 def points(settings: Settings) -> list[Point]:
@@ -165,16 +163,12 @@ def solved_at(settings: Settings, swept: Swept, point: int) -> np.ndarray:
     return first
 
 
-def _median(values: Any, unit: str = "%") -> str:
-    """Median and range of the runs that came through."""
-    finite = np.asarray(values, float)[np.isfinite(values)]
+def _steps(solved: np.ndarray) -> str:
+    """The median step of the runs that solved their length, and how many did where not all."""
+    finite = solved[np.isfinite(solved)]
     if not finite.size:
         return "none"
-    low, middle, high = np.percentile(finite, (0, 50, 100))
-    if unit == "%":
-        low, middle, high = 100 * low, 100 * middle, 100 * high
-        return f"{middle:.1f} ({low:.1f} to {high:.1f}) %"
-    return f"{middle:,.0f}" + (f" ({finite.size} of {len(values)})" if finite.size < len(values) else "")
+    return f"{np.median(finite):,.0f}" + (f" ({finite.size} of {solved.size})" if finite.size < solved.size else "")
 
 
 def _table(
@@ -189,9 +183,9 @@ def _table(
                 name,
                 str(length),
                 f"{swept.points[number]['learning_rate']:g}",
-                _median(swept.values(number, "test_accuracy")),
-                _median(swept.values(number, "last_test_accuracy")),
-                _median(solved[name][length], "step"),
+                median_percent(swept.values(number, "test_accuracy")),
+                median_percent(swept.values(number, "last_test_accuracy")),
+                _steps(solved[name][length]),
             )
         table.add_section()
     return table
@@ -207,7 +201,7 @@ def answers(
 
     def accuracies(name: str, metric: str = "test_accuracy") -> str:
         return ", ".join(
-            f"{_median(swept.values(number, metric))} at T = {length}" for length, number in best[name].items()
+            f"{median_percent(swept.values(number, metric))} at T = {length}" for length, number in best[name].items()
         )
 
     def of(cells: Sequence[str]) -> list[str]:
@@ -229,7 +223,7 @@ def answers(
     }
     if plain := of(["elman", "elman_relu", "jordan"]):
         at_shortest = "; ".join(
-            f"{name}: {_median(swept.values(best[name][shortest]))}" for name in plain if shortest in best[name]
+            f"{name}: {median_percent(swept.values(best[name][shortest]))}" for name in plain if shortest in best[name]
         )
         found["U3"] = (
             "The network is h(t) = tanh(W_hx x(t) + W_hh h(t-1) + b), p(T) = W_ph h(T) + b, one step of it written out "
@@ -257,7 +251,7 @@ def _compared(best: Mapping[str, Mapping[int, int]], solved: Mapping[str, Mappin
     for length in sorted(set(best["Elman"]) & set(best["LSTM"])):
         lstm, elman = solved["LSTM"][length], solved["Elman"][length]
         counts = int(np.isfinite(lstm).sum()), int(np.isfinite(elman).sum())
-        steps = f"median step {_median(lstm, 'step')} and {_median(elman, 'step')}"
+        steps = f"median step {_steps(lstm)} and {_steps(elman)}"
         words.append(f"T = {length}: {counts[0]} LSTM and {counts[1]} Elman runs solve it ({steps})")
     return (
         f"Against the Elman network, solved meaning a validation accuracy of {SOLVED:.1%}: {'; '.join(words)}. The "

@@ -73,8 +73,7 @@ def main(name: str, settings: GridSettings) -> dict[str, Any] | None:
     settings.check()
     axes = parse(settings.grid, experiment.settings, sweepable(experiment.settings))
     points = sample(axes, settings.random, settings.seed) if settings.random else combinations(axes)
-    base = experiment.settings(**{one.name: getattr(settings, one.name) for one in fields(experiment.settings)})
-    return conduct(name, settings, experiment, base, points, lambda swept, out: find(experiment.name, swept, out))
+    return conduct(name, settings, experiment, points, lambda swept, out: find(experiment.name, swept, out))
 
 
 def experiment_called(name: str) -> Experiment:

@@ -37,19 +37,26 @@ ANSWERS = {
     "benchmark": set(),
     "binary_addition": {"R1", "R2", "R3", "R4"},
     "gradient_flow": {"I1", "U2"},
+    "lstm_gates": {"U6"},
     "mnist_compare": LAYERS | {"T19", "T20", "T21.5", "T22.5", "U7"},
     "mnist_fnn": {"T19"},
     "mnist_gru": LAYERS | {"T17"},
     "mnist_lstm": LAYERS | {"T17"},
     "mnist_rnn": LAYERS | {"T17"},
+    "optimizers": {"U5", "U17"},
+    "palindromes": {"U1", "U3", "U4", "U8"},
     "parity": {"T1", "T2", "T3", "T4", "T5"},
+    "sweep": set(),
     "tanh_vs_sigmoid": {"T6", "T7", "T8", "T9"},
     "worked_examples": {"I2", "I3", "I4", "N1", "N2", "U7"},
 }
 """The papers' questions that each command answers."""
 
 
-LONG_ONES = {"benchmark", "gradient_flow", "mnist_compare", "mnist_fnn", "mnist_lstm"}
+LONG_ONES = {
+    "benchmark", "gradient_flow", "lstm_gates", "mnist_compare", "mnist_fnn", "mnist_lstm", "optimizers", "palindromes",
+    "sweep",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -116,3 +116,62 @@ def test_starts_are_means_in_bands(tmp_path):
         "lines: mean of the runs, bands: lowest to highest run", "all weights 0.1", "drawn weights",
     ]  # fmt: skip
     assert_legible(figure, tmp_path / "a.png")
+
+
+def test_gates_over_time_are_means_in_a_band(tmp_path):
+    given = trace("ifgoch", 9, 40)
+    given = {letter: np.abs(values) * (4 if letter == "c" else 1) for letter, values in given.items()}
+    figure = plots.gates.over_time({letter: given[letter] for letter in "hcogfi"}, "three LSTMs")
+    names = ["input gate i", "forget gate f", "output gate o"]
+    names += ["input modulation |g| (tanh)", "cell state |c|", "hidden state |h|"]
+    assert [axes.get_title() for axes in figure.axes] == names
+    for axes, letter in zip(figure.axes, "ifogch", strict=True):
+        (line,) = axes.lines
+        assert points(line) == list(zip(range(1, 10), given[letter].mean(1).tolist(), strict=True))
+        ends = np.percentile(given[letter], (10, 90), axis=1)
+        assert band(axes) == {(step + 1, round(y, 9)) for end in ends.tolist() for step, y in enumerate(end)}
+        assert (axes.get_ylim()[1] == 1) == (letter != "c") and axes.get_ylim()[0] == 0
+    assert words(figure) == ["", "mean", "10th to 90th percentile"]
+    assert_legible(figure, tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("letters", ["rznh", "ah", "z"])
+@pytest.mark.parametrize("steps, units", [(28, 15), (1, 1)])
+def test_gates_over_time_are_legible(letters, steps, units, tmp_path):
+    magnitudes = {letter: np.abs(values) for letter, values in trace(letters, steps, units, size=12.34).items()}
+    figure = plots.gates.over_time(magnitudes, "What the gates do")
+    assert_legible(figure, tmp_path / "a.png")
+    with pytest.raises(ValueError, match="a trace has the letters r, z, .*, y, not q"):
+        plots.gates.over_time({"q": magnitudes[letters[0]]}, "")
+
+
+HELD = {
+    "held once trained": {"i": [0.5, 0.25, 0.75], "f": [0.25, 0.25, np.nan], "g": [0.0, 0.125, 0.0], "o": [np.nan] * 3},
+    "trained with it held": {"o": [1.0, 1.0, 1.0], "g": [0.5, 1.0, 0.875], "f": [1.0] * 3, "i": [0.0, 1.0, 1.0]},
+}
+
+
+def test_an_ablation_is_every_run_and_their_median(tmp_path):
+    figure = plots.gates.ablation(HELD, [1.0, 0.875, np.nan, 1.0], "without a gate", chance=0.1)
+    (axes,) = figure.axes
+    names = ["input gate i", "forget gate f", "input modulation g", "output gate o"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == names
+    *dots, known, chance = axes.lines
+    assert list(known.get_ydata()) == [100, 100] and list(chance.get_ydata()) == [10, 10]
+    assert known.get_linestyle() == "-" and chance.get_linestyle() == ":"
+    expected = [("o", "i", [50, 25, 75]), ("o", "f", [25, 25]), ("o", "g", [0, 12.5, 0])]
+    expected += [("s", "i", [0, 100, 100]), ("s", "f", [100] * 3), ("s", "g", [50, 100, 87.5]), ("s", "o", [100] * 3)]
+    for line, medians, (marker, letter, runs) in zip(dots, axes.collections, expected, strict=True):
+        xs, ys = line.get_data()
+        assert list(ys) == runs and line.get_marker() == marker and len(set(xs)) == len(runs)
+        assert np.all(np.abs(xs - "ifgo".index(letter)) < 0.5)
+        ((start, end),) = medians.get_segments()
+        assert start[1] == end[1] == np.median(runs) and start[0] < min(xs) and max(xs) < end[0]
+    said = "bars: median of the runs, marks: each run"
+    assert words(figure) == [said, "held once trained", "trained with it held", "intact", "chance"]
+    assert_legible(figure, tmp_path / "a.png")
+
+
+def test_an_ablation_of_nothing_has_chance_alone():
+    figure = plots.gates.ablation({"held": {"i": [np.nan]}}, [np.nan], "", chance=0.1)
+    assert words(figure)[1:] == ["chance"]

@@ -82,9 +82,8 @@ class Settings(SweepSettings, EpochSettings):
 RATES = combinations({"learning_rate": [1e-3, 1e-2, 1e-1]})
 
 
-def sweep(out, points=RATES, base=None, find=lambda swept, out: Finding(), **changes):
-    settings = Settings(out=out, **changes)
-    return conduct("waves_sweep", settings, WAVES, WaveSettings() if base is None else base, points, find)
+def sweep(out, points=RATES, find=lambda swept, out: Finding(), **changes):
+    return conduct("waves_sweep", Settings(out=out, **changes), WAVES, points, find)
 
 
 def swept(out, points=RATES, **changes):
@@ -260,7 +259,7 @@ def test_halving_keeps_the_better_half_and_its_bits(tmp_path):
 
 
 def test_early_stopping_reports_the_best_and_the_last(tmp_path):
-    found = swept(tmp_path / "run", [{"learning_rate": 0.3, "early": True}], base=WaveSettings(), seeds=2, epochs=40)
+    found = swept(tmp_path / "run", [{"learning_rate": 0.3, "early": True}], seeds=2, epochs=40)
     for row in found.rows:
         losses = [line["test_loss"] for line in found.history if line["run"] == row["run"]]
         assert row["status"] == "stopped early" and len(losses) == row["epochs"] < 40
@@ -293,7 +292,7 @@ def test_more_runs_than_there_is_memory_for(tmp_path, monkeypatch):
     with pytest.raises(SettingsError, match=r"too many runs for the memory: 1000000000 at once .* lower --width"):
         sweep(tmp_path / "run", width=10**9)
     monkeypatch.setattr(plan, "free_memory", lambda: 5 * each)
-    narrow = plan.groups_of(WAVES, Settings(), WaveSettings(), RATES)[0]
+    narrow = plan.groups_of(WAVES, Settings(), RATES)[0]
     assert narrow.width == 1  # it would be 6 with memory enough
     monkeypatch.setattr(plan, "free_memory", lambda: each // 2)
     with pytest.raises(SettingsError, match="too many runs for the memory: 1 at once .* lower --devices"):
@@ -359,7 +358,7 @@ sys.path.insert(0, "tests")
 import test_sweeps
 training.SAVE_SECONDS = 0.0
 def main(name, settings):
-    test_sweeps.conduct(name, settings, test_sweeps.WAVES, test_sweeps.WaveSettings(), test_sweeps.RATES,
+    test_sweeps.conduct(name, settings, test_sweeps.WAVES, test_sweeps.RATES,
                         lambda swept, out: test_sweeps.Finding())
 sys.exit(command("waves_sweep", test_sweeps.Settings, main))
 """

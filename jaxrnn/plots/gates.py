@@ -1,5 +1,6 @@
 """What the gates of a cell do: maps of units and time, means over time, and the accuracy with each held at 1."""
 
+import math
 import re
 import statistics
 from collections.abc import Mapping
@@ -77,16 +78,17 @@ def maps(trace: Mapping[str, Any], title: str) -> "Figure":
     return figure
 
 
-def over_time(averages: Mapping[str, Any], title: str) -> "Figure":
-    """Every gate and state over time: the mean of all units, in a band from their 10th to their 90th percentile.
+def over_time(values: Mapping[str, Any], title: str) -> "Figure":
+    """Every gate and state over time: the mean of many, in a band from their 10th to their 90th percentile.
 
-    ``averages`` maps letters to arrays ``(t, units)``: each unit's average over sequences, of what has a sign that of
-    its magnitude. Gates are drawn from 0 to 1, magnitudes from 0 to 1 or as far as the band reaches where that is more.
+    ``values`` maps letters to arrays ``(t, k)``: at each step those of all units, of one sequence or several; of what
+    has a sign, the magnitudes. Gates are drawn from 0 to 1, magnitudes from 0 to 1 or as far as the band reaches where
+    that is more.
 
     Raises:
-        ValueError: a letter that is in no cell's equations, or arrays that are not of units over time.
+        ValueError: a letter that is in no cell's equations, or arrays of another number of dimensions.
     """
-    arrays = _checked(averages, "the averages are arrays (time, units)")
+    arrays = _checked(values, "the values are arrays (time, units)")
     order = sorted(arrays, key=lambda letter: letter not in _FRACTIONS)
     columns = min(len(order), 3)
     rows = -(-len(order) // columns)
@@ -102,13 +104,13 @@ def over_time(averages: Mapping[str, Any], title: str) -> "Figure":
         axes.set_title(name, fontsize=style.LABEL)
         steps = range(1, len(arrays[letter]) + 1)
         low, high = np.percentile(arrays[letter], (10, 90), axis=1)
-        (entries["mean of the units"],) = axes.plot(
+        (entries["mean"],) = axes.plot(
             steps, arrays[letter].mean(1), color=style.BLUE, marker="o", markersize=6, linewidth=2, clip_on=False
         )
         entries["10th to 90th percentile"] = axes.fill_between(
             steps, low, high, facecolor=style.BLUE, edgecolor=style.BLUE, alpha=0.25, linewidth=0
         )
-        style.whole_numbers(axes)
+        axes.set_xticks(steps[:: math.ceil(len(steps) / 10)])
         axes.set_ylim(0, 1 if high.max() <= 1 else 1.05 * high.max())
     style.legend(figure, entries)
     return figure
@@ -134,7 +136,7 @@ def ablation(held: Mapping[str, Mapping[str, Any]], intact: Any, title: str, *, 
             x = place + gap * (number - (len(held) - 1) / 2)
             axes.hlines(statistics.median(runs), x - 0.4 * gap, x + 0.4 * gap, color=look.colour, linewidth=3, zorder=3)
             # beside each other, so that equal runs are all seen
-            xs = x + 0.6 * gap * ((np.arange(len(runs)) + 0.5) / len(runs) - 0.5)
+            xs = x + 0.8 * gap * ((np.arange(len(runs)) + 0.5) / len(runs) - 0.5)
             (entries[name],) = axes.plot(
                 xs, runs, linestyle="none", marker=look.marker, markersize=8, color=look.colour, alpha=0.6,
                 markeredgewidth=0, clip_on=False, zorder=4,

@@ -20,19 +20,19 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxrnn import command, runfolder
-from jaxrnn.command import TrainingSettings, stop_requests
+from jaxrnn.command import stop_requests
 from jaxrnn.errors import CheckpointError
 from jaxrnn.study import FREE, Experiment, check_same_settings
 from jaxrnn.sweeps.grid import Point
-from jaxrnn.sweeps.outcome import SHOWN, Finding, Swept, gather, in_words, leave, ranking_table
-from jaxrnn.sweeps.plan import TRACED, Group, SweepSettings, as_typed, groups_of, sweepable
+from jaxrnn.sweeps.outcome import SHOWN, Finding, Swept, gather, in_words, leave, median_percent, ranking_table
+from jaxrnn.sweeps.plan import TRACED, Group, SweepSettings, as_typed, groups_of, settings_for, sweepable
 from jaxrnn.sweeps.processes import Share, meeting
 from jaxrnn.sweeps.training import Work, train
 from jaxrnn.train import abstract_runs
 
 __all__ = [
-    "Finding", "Group", "Point", "SweepSettings", "Swept", "as_typed", "conduct", "in_words", "ranking_table",
-    "sweepable",
+    "Finding", "Group", "Point", "SweepSettings", "Swept", "as_typed", "conduct", "in_words", "median_percent",
+    "ranking_table", "settings_for", "sweepable",
 ]  # fmt: skip
 
 
@@ -40,7 +40,6 @@ def conduct(
     name: str,
     settings: SweepSettings,
     experiment: Experiment,
-    base: TrainingSettings,
     points: Sequence[Point],
     find: Callable[[Swept, Path], Finding],
 ) -> dict[str, Any] | None:
@@ -48,8 +47,8 @@ def conduct(
 
     Args:
         name: the command.
-        settings: the command's; where ``base`` has settings of the same name, these count.
-        experiment: what is trained, with settings ``base`` but for those of the point.
+        settings: the command's; those that the experiment has too hold for all runs.
+        experiment: what is trained.
         points: settings of the experiment by name, the same names in all of them.
         find: looks at what the runs came to, and may leave files of its own.
 
@@ -79,7 +78,7 @@ def conduct(
     with meeting(settings.coordinator, settings.processes, settings.process) as share:
         if share.count > 1 and share.index == 0:
             open_folder()  # while the others wait: what an earlier sweep left there is not theirs
-    groups = groups_of(experiment, settings, base, points)
+    groups = groups_of(experiment, settings, points)
     if share.count == 1:
         open_folder()
     out = runfolder.open_folder(out)

@@ -214,6 +214,15 @@ def ranking_table(swept: Swept) -> Table:
     return table
 
 
+def median_percent(values: Any) -> str:
+    """The median of several runs that came through, with the lowest and the highest: ``52.1 (38.4 to 100.0) %``."""
+    finite = 100 * np.asarray(values, float)[np.isfinite(values)]
+    if not finite.size:
+        return "none"
+    low, middle, high = (f"{value:.1f}" for value in np.percentile(finite, (0, 50, 100)))
+    return f"{middle} %" if low == high else f"{middle} ({low} to {high}) %"
+
+
 def in_words(values: Any) -> str:
     """The mean of several runs with half of its 95% interval: ``0.9854 ± 0.0016``."""
     mean, half = runfolder.metric(values)["mean"], runfolder.half_width(values)

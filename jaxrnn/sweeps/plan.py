@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import psutil
@@ -67,6 +67,9 @@ def sweepable(settings: type[TrainingSettings]) -> list[str]:
     return [one.name for one in own]
 
 
+S = TypeVar("S", bound=TrainingSettings)
+
+
 class Group(NamedTuple):
     """Points that are trained by one program."""
 
@@ -110,9 +113,7 @@ class Chunk(NamedTuple):
         return self.runs + self.runs[-1:] * (group.width - len(self.runs))
 
 
-def groups_of(
-    experiment: Experiment, settings: SweepSettings, base: TrainingSettings, points: Sequence[Point]
-) -> list[Group]:
+def groups_of(experiment: Experiment, settings: SweepSettings, points: Sequence[Point]) -> list[Group]:
     """The groups of the points, in the order of their first ones.
 
     Raises:
@@ -124,8 +125,7 @@ def groups_of(
         devices = len(chosen(settings.devices))
     except ValueError as error:
         raise SettingsError(f"--devices: {error}") from error
-    shared = {one.name: getattr(settings, one.name) for one in dataclasses.fields(base) if hasattr(settings, one.name)}
-    base = replace(base, **shared | {"out": None, "resume": False})
+    base = settings_for(experiment.settings, settings)
     alike: dict[tuple, list[int]] = {}
     for number, point in enumerate(points):
         try:
@@ -142,6 +142,12 @@ def groups_of(
         _group(settings, first, study, numbers, devices)
         for first, study, numbers in zip(firsts, studies, alike.values(), strict=True)
     ]
+
+
+def settings_for(kind: type[S], settings: SweepSettings) -> S:
+    """The settings of a run of its own: those that the sweep's have too are the same, others the default."""
+    names = [one.name for one in dataclasses.fields(kind) if hasattr(settings, one.name)]
+    return kind(**{name: getattr(settings, name) for name in names} | {"out": None, "resume": False})
 
 
 def _group(settings: SweepSettings, first: TrainingSettings, study: Study, points: list[int], devices: int) -> Group:

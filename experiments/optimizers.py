@@ -1,0 +1,339 @@
+"""Optimisers on palindromes and on a quadratic bowl, and gradients clipped or not (U5, U17).
+
+python -m experiments.optimizers
+"""
+
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Self, get_args
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from experiments import bowls, norms
+from experiments.bowls import CARRIED_OVER, POLYAK, TITLES, TUNED, Followed
+from experiments.norms import Trace, median
+from experiments.palindrome import CellName, PalindromeSettings
+from experiments.palindromes import EXPERIMENT, NAMES, SOLVED
+from jaxrnn import plots, runfolder
+from jaxrnn.command import StepSettings, command
+from jaxrnn.errors import SettingsError
+from jaxrnn.sweeps import Finding, Point, SweepSettings, Swept, conduct, settings_for
+
+Name = Literal["sgd", "momentum", "rmsprop_torch", "adam"]
+
+RATES: dict[str, tuple[float, ...]] = {
+    "sgd": (0.03, 0.1, 0.3, 1.0),
+    "momentum": (0.01, 0.03, 0.1, 0.3),
+    "rmsprop_torch": (1e-4, 3e-4, 1e-3, 3e-3),
+    "adam": (3e-4, 1e-3, 3e-3, 1e-2),
+}
+"""The learning rates that each optimiser is tried with on the palindromes: as many, and as far apart, for all."""
+
+COURSE: dict[str, Any] = {"optimiser": "rmsprop_torch", "learning_rate": 1e-3}
+"""What the course's starter code trains with."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(SweepSettings, StepSettings):
+    """What momentum, adaptive learning rates and clipping the gradient are good for.
+
+    Trains a recurrent network on palindromes by SGD, momentum, RMSProp and Adam, each with several learning rates, with
+    the gradient clipped and not, and shows each at its best; follows the same four down an ill-conditioned quadratic
+    bowl, where SGD and momentum have closed forms; and looks at the gradient's norm at every step of training on longer
+    palindromes, with clipping and without.
+    """
+
+    steps: int = 1500
+    """Training steps."""
+    every: int = 25
+    """Steps between two evaluations: an epoch of the history."""
+    optimisers: tuple[Name, ...] = get_args(Name)
+    """Optimisers on the palindromes."""
+    length: int = 10
+    """Digits of a palindrome, the last one included."""
+    clip_length: int = 20
+    """Digits of the palindromes where the gradient's norm is looked at step by step."""
+    cell: CellName = "elman"
+    """The recurrent cell."""
+    hidden: int = 128
+    """Hidden units."""
+    batch: int = 128
+    """Palindromes in a training step."""
+    clip_norm: float = 10.0
+    """Where gradients are clipped, those with a larger global norm are scaled down to it."""
+
+    @classmethod
+    def quick_defaults(cls) -> Self:
+        return cls(
+            quick=True, optimisers=("sgd", "adam"), length=4, clip_length=6, seeds=2, width=4, hidden=24, steps=200,
+            every=50,
+        )  # fmt: skip
+
+    def check(self) -> None:
+        super().check()
+        if not self.optimisers or len(set(self.optimisers)) < len(self.optimisers):
+            raise SettingsError("--optimisers must name at least one, and each once")
+        if self.clip_length < 3:
+            raise SettingsError(f"--clip-length must be at least 3, not {self.clip_length}")
+        if not 0 < self.clip_norm < math.inf:
+            raise SettingsError(f"--clip-norm must be above 0 and finite, not {self.clip_norm}")
+
+
+def main(name: str, settings: Settings) -> dict[str, Any] | None:
+    """Train all, follow all, and leave a run folder; returns what its ``result.json`` says."""
+    settings.check()
+    found = points(settings)
+    return conduct(name, settings, EXPERIMENT, found, lambda swept, out: find(settings, swept, out))
+
+
+def course(settings: Settings) -> PalindromeSettings:
+    """Training as the course's starter code does it, on palindromes of the length where every step is looked at."""
+    return replace(settings_for(PalindromeSettings, settings), **COURSE, length=settings.clip_length)
+
+
+def points(settings: Settings) -> list[Point]:
+    """Every optimiser with every one of its learning rates, clipped and not; under --quick with one of them."""
+    return [
+        {"optimiser": optimiser, "learning_rate": rate, "clip_norm": clip}
+        for optimiser in settings.optimisers
+        for rate in (RATES[optimiser][2:3] if settings.quick else RATES[optimiser])
+        for clip in (settings.clip_norm, math.inf)
+    ]
+
+
+class Tried(NamedTuple):
+    """An optimiser at the learning rate that suits it best."""
+
+    point: int
+    rate: float
+    rates: int
+    """How many there were to choose from."""
+    good: int
+    """With how many of them all runs solve the task."""
+    solved: np.ndarray
+    """The step of the first evaluation at which each run had solved the task, NaN where none did, ``(runs,)``."""
+    above: float
+    """The share of the epochs, of all runs, over which the mean norm of the gradient is above the limit."""
+
+
+def solved_at(swept: Swept, point: int, every: int) -> np.ndarray:
+    """The step of the first evaluation at which each run of a point had solved the task, NaN where none did."""
+    first = np.full(swept.seeds, np.nan)
+    for row in swept.history:
+        of, run = divmod(row["run"], swept.seeds)
+        if of == point and row["validation_accuracy"] >= SOLVED:
+            first[run] = np.fmin(first[run], row["epoch"] * every)
+    return first
+
+
+def compare(settings: Settings, swept: Swept) -> dict[tuple[str, bool], Tried]:
+    """Every optimiser, clipped and not, at the rate with which more of its runs solve the task, and sooner.
+
+    By the validation set; where none does, at the rate that the sweep ranks first.
+    """
+    solved = {number: solved_at(swept, number, settings.every) for number in range(len(swept.points))}
+    found: dict[tuple[str, bool], list[int]] = {}
+    for number in swept.ranking():
+        point = swept.points[number]
+        found.setdefault((point["optimiser"], math.isfinite(point["clip_norm"])), []).append(number)
+
+    def merit(number):
+        finite = solved[number][np.isfinite(solved[number])]
+        return -finite.size, finite.mean() if finite.size else 0.0
+
+    def tried(numbers):
+        best = min(numbers, key=merit)
+        norms = np.array([norm for runs in swept.curves(best, "gradient_norm").values() for norm in runs])
+        return Tried(
+            point=best,
+            rate=swept.points[best]["learning_rate"],
+            rates=len(numbers),
+            good=sum(bool(np.isfinite(solved[number]).all()) for number in numbers),
+            solved=solved[best],
+            above=float(np.sum(norms > settings.clip_norm) / max(norms.size, 1)),
+        )
+
+    return {
+        (optimiser, clipped): tried(found[optimiser, clipped])
+        for clipped in (True, False)
+        for optimiser in settings.optimisers
+    }
+
+
+# --- what is left behind ----------------------------------------------------------------------------------------------
+
+
+def find(settings: Settings, swept: Swept, out: Path) -> Finding:
+    """Draw, print and answer, part by part."""
+    console = Console()
+    followed = bowls.follow()
+    rows = bowls.counted(followed)
+    bowls.show(console, out, followed, rows)
+    trained = compare(settings, swept)
+    show(console, out, settings, swept, trained)
+    trace = norms.follow(course(settings))
+    digits = f"palindromes of {settings.clip_length} digits, {_course_in_words()}"
+    norms.show(console, out, course(settings), trace, digits)
+
+    metrics: dict[str, Any] = {"max_error": followed.max_error}
+    for row in rows:
+        if row["settings"] == TUNED:
+            turned = "turned_" if row["bowl"] == "turned" else ""
+            steps = row["stays"] if row["stays"] >= 0 else math.nan
+            metrics[f"quadratic_{row['optimiser']}_{turned}steps"] = steps
+    for (optimiser, clipped), one in trained.items():
+        if clipped:
+            metrics |= {
+                f"{optimiser}_learning_rate": one.rate,
+                f"{optimiser}_test_accuracy": swept.values(one.point, "test_accuracy"),
+                f"{optimiser}_solved_at_step": one.solved,
+            }
+    for clip, what in enumerate(("clipped", "unclipped")):
+        metrics |= {
+            f"{what}_largest_norm": norms.largest(trace.norm[clip]),
+            f"{what}_share_above": trace.share_above(settings.clip_norm)[clip],
+            f"{what}_largest_update": norms.largest(trace.update[clip]),
+            f"{what}_largest_loss": norms.largest(trace.loss[clip]),
+            f"{what}_last_loss": trace.last_loss()[clip],
+        }
+    answers = {
+        "U5": benefits(settings, rows, followed, trained),
+        "U17": what_clipping_does(settings, trained, trace),
+    }
+    return Finding(metrics=metrics, answers=answers)
+
+
+def show(
+    console: Console, out: Path, settings: Settings, swept: Swept, trained: Mapping[tuple[str, bool], Tried]
+) -> None:
+    """Print how the optimisers do on the palindromes, and leave the figures."""
+    task = f"palindromes of {settings.length} digits"
+    title = f"On {task}, each optimiser with its best learning rate: medians of the {settings.seeds} seeds"
+    table = Table(title=title, title_justify="left")
+    for column in ("optimiser", "clipped to"):
+        table.add_column(column)
+    for column in ("rate", "accuracy", "solved at", "by runs", "at rates", "diverged"):
+        table.add_column(column, justify="right")
+    for (optimiser, clipped), one in trained.items():
+        diverged = sum(row["status"].startswith("diverged") for row in swept.rows if row["point"] == one.point)
+        table.add_row(
+            TITLES[optimiser],
+            f"{settings.clip_norm:g}" if clipped else "not",
+            f"{one.rate:g}",
+            f"{100 * median(swept.values(one.point, 'test_accuracy')):.1f} %",
+            _step(one.solved),
+            f"{np.isfinite(one.solved).sum()} of {settings.seeds}",
+            f"{one.good} of {one.rates}",
+            f"{diverged} of {settings.seeds}",
+        )
+    console.print(table)
+
+    curves = {
+        f"{TITLES[optimiser]} ({one.rate:g})": {
+            epoch * settings.every: values for epoch, values in swept.curves(one.point, "validation_accuracy").items()
+        }
+        for (optimiser, clipped), one in trained.items()
+        if clipped
+    }
+    title = f"Each optimiser with its best learning rate on {task}, gradients clipped to {settings.clip_norm:g}"
+    figure = plots.sweeps.bands(curves, title, "training step", "validation accuracy (%)", scale=100.0)
+    runfolder.save_figure(figure, out / "curves.png")
+
+    panels: dict[str, dict[str, dict[float, Any]]] = {}
+    for number, point in enumerate(swept.points):
+        panel = f"clipped to {point['clip_norm']:g}" if math.isfinite(point["clip_norm"]) else "not clipped"
+        series = panels.setdefault(panel, {}).setdefault(TITLES[point["optimiser"]], {})
+        series[point["learning_rate"]] = swept.values(number, "test_accuracy")
+    title = f"Which learning rates work within {settings.steps:,} steps on {task}: best checkpoints"
+    figure = plots.sweeps.against(panels, title, "learning rate", "test accuracy (%)", chance=0.1)
+    runfolder.save_figure(figure, out / "rates.png")
+
+
+def _step(steps: np.ndarray) -> str:
+    """The median step of the runs that came to it."""
+    middle = median(steps)
+    return f"{middle:,.0f}" if math.isfinite(middle) else "never"
+
+
+def _course_in_words() -> str:
+    return f"{TITLES[COURSE['optimiser']]} with learning rate {COURSE['learning_rate']:g}"
+
+
+# --- answers ----------------------------------------------------------------------------------------------------------
+
+
+def benefits(
+    settings: Settings,
+    rows: Sequence[Mapping[str, Any]],
+    followed: Followed,
+    trained: Mapping[tuple[str, bool], Tried],
+) -> str:
+    """U5: what momentum and adaptive learning rates are good for."""
+    steps = {(row["bowl"], row["optimiser"], row["settings"]): bowls.in_words(row["stays"]) for row in rows}
+    fair = [f"{title} {steps['aligned', name, TUNED]}" for name, title in TITLES.items()]
+    turned = [
+        f"{title} {steps['aligned', name, TUNED]} and {steps['turned', name, CARRIED_OVER]}"
+        for name, title in TITLES.items()
+    ]
+    slow, fast = followed.settings["sgd"], followed.settings["momentum"]
+    runs = []
+    for (name, clipped), one in trained.items():
+        count = int(np.isfinite(one.solved).sum())
+        some = f" ({count} of {settings.seeds} seeds)" if 0 < count < settings.seeds else ""
+        when = f"at step {_step(one.solved)}{some}" if count else "never"
+        if clipped:
+            runs.append(f"{TITLES[name]} {when} (rate {one.rate:g}; all seeds at {one.good} of {one.rates} rates)")
+    return (
+        f"Down a bowl of condition number {bowls.CURVATURES.max() / bowls.CURVATURES.min():g}, to {bowls.FRACTION:g} "
+        f"of the height to stay there (followed for {bowls.HORIZON:,} steps, the best of ten learning rates a decade "
+        f"for each), it takes {', '.join(fair)} steps. Momentum adds up what successive gradients agree on, along the "
+        "flat direction, and cancels what they do not, across the steep one: with Polyak's best settings errors shrink "
+        f"by (k - 1) / (k + 1) = {float(slow.rate):.3f} a step in SGD and by (sqrt(k) - 1) / (sqrt(k) + 1) = "
+        f"{float(fast.rate):.3f} with momentum, {steps['aligned', 'sgd', POLYAK]} steps and "
+        f"{steps['aligned', 'momentum', POLYAK]}. Adaptive learning rates divide each coordinate's gradient by its "
+        "recent size, so that a flat coordinate moves as fast as a steep one, as long as the bowl lies on the axes: "
+        f"with the same learning rates there and turned by 45 degrees, {', '.join(turned)} steps. On palindromes of "
+        f"{settings.length} digits ({settings.seeds} seeds, gradients clipped to {settings.clip_norm:g}) a validation "
+        f"accuracy of {SOLVED:.1%} is reached, within {settings.steps:,} steps, by {'; '.join(runs)}."
+    )
+
+
+def what_clipping_does(settings: Settings, trained: Mapping[tuple[str, bool], Tried], trace: Trace) -> str:
+    """U17: what the starter code's `clip_grad_norm_` does, and why."""
+    limit = f"{settings.clip_norm:g}"
+    above, last = 100 * trace.share_above(settings.clip_norm), trace.last_loss()
+
+    def measured(clip):
+        norm, update, loss = (float(norms.largest(values[clip].ravel())) for values in trace)
+        return (
+            f"{', '.join(f'{share:.1f}' for share in above[clip])} % of the steps are above {limit}, the largest norm "
+            f"is {norm:,.3g}, the largest update {update:.2g} and the highest loss {loss:.2g}, and the loss over the "
+            f"last tenth of the steps is {', '.join(f'{value:.2g}' for value in last[clip])}"
+        )
+
+    lower = int(np.sum(np.nan_to_num(last[0], nan=np.inf) < np.nan_to_num(last[1], nan=np.inf)))
+    pairs = [
+        f"{TITLES[name]} {_step(trained[name, True].solved)} and {_step(trained[name, False].solved)}"
+        for name in settings.optimisers
+    ]
+    shares = [100 * trained[name, True].above for name in settings.optimisers]
+    return (
+        f"clip_grad_norm_ takes the norm of all gradients together and, where it is above {limit}, scales all of them "
+        f"by {limit} / norm: the direction stays, and smaller gradients pass as they are. A gradient through T steps "
+        "holds products of up to T - 1 Jacobians, which can explode at single steps, and one such step can undo what "
+        f"was learned. Measured step by step ({NAMES.get(settings.cell, settings.cell)} network, T = "
+        f"{settings.clip_length}, {_course_in_words()}, by seed): without clipping {measured(1)}; with it "
+        f"{measured(0)}. The last loss is lower with clipping for {lower} of {settings.seeds} seeds. At T = "
+        f"{settings.length} the mean norm of {settings.every} steps is above {limit} in {min(shares):.1f} to "
+        f"{max(shares):.1f} % of the evaluations, by optimiser at its best learning rate, and the task is solved, with "
+        f"and without clipping, at step {', '.join(pairs)}."
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(command("optimizers", Settings, main))
