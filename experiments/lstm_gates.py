@@ -6,7 +6,7 @@ python -m experiments.lstm_gates [--length 10] [--seeds 5]
 import math
 import statistics
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ from jaxrnn.cells import LSTMCell
 from jaxrnn.command import StepSettings, command
 from jaxrnn.data import palindromes
 from jaxrnn.data.palindromes import DIGITS
-from jaxrnn.errors import UserError
+from jaxrnn.errors import SettingsError, UserError
 from jaxrnn.layers import Recurrent, stack
 from jaxrnn.models import Classifier
 from jaxrnn.optimisers import OptimiserName
@@ -71,6 +71,11 @@ class GateSettings(PalindromeSettings):
 
     hold: Hold = "none"
     """The gate that is held at 1 from the start of training."""
+
+    def check(self) -> None:
+        super().check()
+        if self.cell != "lstm":
+            raise SettingsError(f"the gates are an LSTM's, and the cell is {self.cell}")
 
 
 def study(settings: GateSettings, data: Any = None) -> Study:
@@ -277,8 +282,7 @@ def answers(
             f"{1 / DIGITS:.0%}. Networks that train with it held from the start come to {each(during)}; the median one "
             f"has solved it ({SOLVED:.1%} of the validation set) after {taken['none']} steps intact, and with i held "
             f"after {taken['i']}, f {taken['f']}, g {taken['g']}, o {taken['o']}. "
-            f"So on this task a trained network cannot do without {_either(needed)}; learning is slower without "
-            f"{_either(slower)}, and faster without {_either(faster)}."
+            f"So on this task {'; '.join(_verdict(needed, slower, faster))}."
         )
     }
 
@@ -287,8 +291,14 @@ def _middle(values: Any) -> float:
     return statistics.median(plots.style.finite(values) or [0.0])  # where no run came through, nothing was learned
 
 
-def _either(gates: Sequence[str]) -> str:
-    return " or ".join(gates) or "none of the four"
+def _verdict(needed: Sequence[str], slower: Sequence[str], faster: Sequence[str]) -> Iterator[str]:
+    """What follows from which gates are needed, and without which learning takes longer or less long."""
+    wanting = f"cannot do without {' or '.join(needed)}" if needed else "can do without any one of the four"
+    yield f"a trained network {wanting}"
+    if slower:
+        yield f"learning is slower without {' or '.join(slower)}"
+    if faster:
+        yield f"learning is faster without {' or '.join(faster)}"
 
 
 if __name__ == "__main__":

@@ -17,8 +17,7 @@ from rich.table import Table
 from experiments import bowls, norms
 from experiments.bowls import CARRIED_OVER, POLYAK, TITLES, TUNED, Followed
 from experiments.norms import Trace, median
-from experiments.palindrome import CellName, PalindromeSettings
-from experiments.palindromes import EXPERIMENT, NAMES, SOLVED
+from experiments.palindrome import NAMES, PALINDROME, SOLVED, CellName, PalindromeSettings, solved_at
 from jaxrnn import plots, runfolder
 from jaxrnn.command import StepSettings, command
 from jaxrnn.errors import SettingsError
@@ -88,7 +87,7 @@ def main(name: str, settings: Settings) -> dict[str, Any] | None:
     """Train all, follow all, and leave a run folder; returns what its ``result.json`` says."""
     settings.check()
     found = points(settings)
-    return conduct(name, settings, EXPERIMENT, found, lambda swept, out: find(settings, swept, out))
+    return conduct(name, settings, PALINDROME, found, lambda swept, out: find(settings, swept, out))
 
 
 def course(settings: Settings) -> PalindromeSettings:
@@ -119,16 +118,6 @@ class Tried(NamedTuple):
     """The step of the first evaluation at which each run had solved the task, NaN where none did, ``(runs,)``."""
     above: float
     """The share of the epochs, of all runs, over which the mean norm of the gradient is above the limit."""
-
-
-def solved_at(swept: Swept, point: int, every: int) -> np.ndarray:
-    """The step of the first evaluation at which each run of a point had solved the task, NaN where none did."""
-    first = np.full(swept.seeds, np.nan)
-    for row in swept.history:
-        of, run = divmod(row["run"], swept.seeds)
-        if of == point and row["validation_accuracy"] >= SOLVED:
-            first[run] = np.fmin(first[run], row["epoch"] * every)
-    return first
 
 
 def compare(settings: Settings, swept: Swept) -> dict[tuple[str, bool], Tried]:

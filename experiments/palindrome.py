@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Self
 
 import jax
+import numpy as np
 import tyro
 
 from jaxrnn.cells import CELLS
@@ -17,12 +18,18 @@ from jaxrnn.errors import SettingsError
 from jaxrnn.layers import stack
 from jaxrnn.models import Classifier
 from jaxrnn.optimisers import OPTIMISERS, OptimiserName
-from jaxrnn.study import Study, hparams_of
+from jaxrnn.study import Experiment, Study, hparams_of
+from jaxrnn.sweeps import Swept
 from jaxrnn.train import Stream, Task, Watch, cross_entropy
 from jaxrnn.typing import Init
 
 VALIDATION, TEST = 2000, 4000
 """How many of the held-out palindromes choose the best checkpoint, and how many others test it."""
+
+SOLVED = 0.999
+"""The validation accuracy from which a run has solved its task."""
+
+NAMES = {"elman": "Elman", "elman_relu": "Elman (ReLU)", "jordan": "Jordan", "gru": "GRU", "lstm": "LSTM"}
 
 CellName = Annotated[str, tyro.conf.arg(constructor=tyro.extras.literal_type_from_choices(CELLS))]
 
@@ -111,3 +118,17 @@ def study_of(settings: PalindromeSettings, make_model: Any) -> Study:
         watch=Watch("validation_error", settings.total_epochs()),
         answers=lambda fitted, parameters: {},
     )
+
+
+PALINDROME = Experiment("palindromes", PalindromeSettings, study)
+"""One network, as sweeps see it."""
+
+
+def solved_at(swept: Swept, point: int, every: int) -> np.ndarray:
+    """The step of the first evaluation at which each run of a point had solved its task, NaN where none did."""
+    first = np.full(swept.seeds, np.nan)
+    for row in swept.history:
+        of, run = divmod(row["run"], swept.seeds)
+        if of == point and row["validation_accuracy"] >= SOLVED:
+            first[run] = np.fmin(first[run], row["epoch"] * every)
+    return first

@@ -13,21 +13,15 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from experiments.palindrome import TEST, CellName, PalindromeSettings, study
+from experiments.palindrome import NAMES, PALINDROME, SOLVED, TEST, CellName, solved_at
 from jaxrnn import plots, runfolder
 from jaxrnn.command import StepSettings, command
 from jaxrnn.data.palindromes import Encoding
 from jaxrnn.optimisers import OptimiserName
-from jaxrnn.study import Experiment
 from jaxrnn.sweeps import Finding, Point, SweepSettings, Swept, conduct, median_percent
 from jaxrnn.sweeps.grid import combinations
 
-EXPERIMENT = Experiment("palindromes", PalindromeSettings, study)
-
-NAMES = {"elman": "Elman", "elman_relu": "Elman (ReLU)", "jordan": "Jordan", "gru": "GRU", "lstm": "LSTM"}
-
-SOLVED = 0.999
-"""The validation accuracy from which a run has solved its length."""
+EXPERIMENT = PALINDROME
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +128,7 @@ def find(settings: Settings, swept: Swept, out: Path) -> Finding:
     runfolder.save_figure(figure, out / "curves.png")
 
     solved = {
-        name: {length: solved_at(settings, swept, number) for length, number in lengths.items()}
+        name: {length: solved_at(swept, number, settings.every) for length, number in lengths.items()}
         for name, lengths in best.items()
     }
     Console().print(_table(swept, best, solved))
@@ -153,14 +147,6 @@ def find(settings: Settings, swept: Swept, out: Path) -> Finding:
 def _key(point: Point) -> str:
     bias = "" if point["forget_bias"] is None else f"_forget_bias_{point['forget_bias']:g}"
     return f"{point['cell']}{bias}_{point['encoding']}"
-
-
-def solved_at(settings: Settings, swept: Swept, point: int) -> np.ndarray:
-    """The step of the first evaluation at which each run of a point had solved its length, NaN where none did."""
-    first = np.full(settings.seeds, np.nan)
-    for epoch, values in sorted(swept.curves(point, "validation_accuracy").items(), reverse=True):
-        first[: len(values)] = np.where(np.array(values) >= SOLVED, epoch * settings.every, first[: len(values)])
-    return first
 
 
 def _steps(solved: np.ndarray) -> str:

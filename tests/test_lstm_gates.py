@@ -13,7 +13,7 @@ from experiments import lstm_gates
 from experiments.lstm_gates import GATES, GateSettings, HeldLSTMCell, Settings, held_accuracies, holding, traces
 from jaxrnn.cells import LSTMCell
 from jaxrnn.command import command
-from jaxrnn.errors import UserError
+from jaxrnn.errors import SettingsError, UserError
 from jaxrnn.scan import unroll
 from jaxrnn.study import run_keys
 from jaxrnn.theory import gate_trace
@@ -145,7 +145,11 @@ def test_what_a_network_cannot_do_without_and_what_slows_it_is_said_of_the_media
     assert "read are i 0.60 and 0.96, f 0.60 and 0.96, o 0.60 and 0.96, |g| 0.60 and 0.96, |c| 0.60 and 0.96" in answer
     assert "there 100% of the forget gates are above 0.9 and 0% below 0.1" in answer
     assert "after 2 steps intact, and with i held after 1, f 2, g never, o 3." in answer
-    assert answer.endswith("cannot do without i or g; learning is slower without g or o, and faster without i.")
+    assert answer.endswith("cannot do without i or g; learning is slower without g or o; learning is faster without i.")
+    (answer,) = lstm_gates.answers(
+        Settings(), intact, dict.fromkeys("ifgo", intact), after, seen, dict.fromkeys(curves, {})
+    ).values()
+    assert answer.endswith("So on this task a trained network can do without any one of the four.")
 
 
 def tiny(out, *options):
@@ -174,3 +178,5 @@ def test_without_an_intact_network_that_came_through_there_is_nothing_to_hold(tm
 def test_settings_that_make_no_sense_are_one_line_and_2(tmp_path, capsys):
     assert tiny(tmp_path / "run", "--length", "2") == 2
     assert "--length must be at least 3" in capsys.readouterr().err
+    with pytest.raises(SettingsError, match="the gates are an LSTM's, and the cell is gru"):
+        lstm_gates.study(GateSettings(cell="gru"))
