@@ -364,9 +364,9 @@ sys.exit(command("waves_sweep", test_sweeps.Settings, main))
 """
 
 
-def program(out, *options):
+def program(out, *options, **variables):
     words = [sys.executable, "-c", PROGRAM, "--out", str(out), "--width", "2", *map(str, options)]
-    environment = os.environ | {"JAX_PLATFORMS": "cpu"}
+    environment = os.environ | {"JAX_PLATFORMS": "cpu"} | variables
     return subprocess.Popen(words, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
@@ -381,16 +381,28 @@ def test_kill_minus_9_and_resume_gives_the_same_bits(whole, tmp_path):
     assert_same_runs(swept(out, width=2, resume=True), whole)
 
 
-def test_two_processes_share_a_sweep(whole, tmp_path):
+def by_options(out):
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    out = tmp_path / "run"
     common = ("--coordinator", f"localhost:{port}", "--processes", 2)
-    parts = [program(out, *common, "--process", index) for index in range(2)]
-    for process in parts:
-        _, err = process.communicate(timeout=240)
+    return [program(out, *common, "--process", index) for index in range(2)]
+
+
+def by_the_cluster(out):
+    """As Slurm starts two processes on one machine."""
+    common = {"SLURM_JOB_ID": str(os.getpid()), "SLURM_STEP_NODELIST": "localhost", "SLURM_NTASKS": "2"}
+    numbers = [{"SLURM_PROCID": str(index), "SLURM_LOCALID": str(index)} for index in range(2)]
+    return [program(out, "--coordinator", "auto", **common, **number) for number in numbers]
+
+
+@pytest.mark.parametrize("start", [by_options, pytest.param(by_the_cluster, marks=pytest.mark.slow)])
+def test_two_processes_share_a_sweep(whole, start, tmp_path):
+    out = tmp_path / "run"
+    for process in start(out):
+        said, err = process.communicate(timeout=240)
         assert process.returncode == 0, err
+    assert "of 2 has done its share" in said  # the second one's
     assert len(list(out.glob("chunks/*/shard.json"))) == 6 and (out / "result.json").exists()
     assert_same_runs(swept(out, width=2, resume=True), whole)
 
