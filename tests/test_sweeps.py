@@ -122,7 +122,7 @@ def whole(tmp_path_factory):
     return swept(tmp_path_factory.mktemp("whole") / "run", width=2)
 
 
-@pytest.mark.parametrize("double, tolerance", [(False, 1e-5), (True, 1e-9)])
+@pytest.mark.parametrize("double, tolerance", [pytest.param(False, 1e-5, marks=pytest.mark.slow), (True, 1e-9)])
 def test_each_of_twelve_runs_is_the_run_alone(double, tolerance, tmp_path):
     with jax.enable_x64(double):
         together = swept(tmp_path / "run", width=2)  # 5 epochs of 4 steps: 20 steps
@@ -203,7 +203,7 @@ def stopping_at(look):
     yield lambda: next(looks) == look
 
 
-@pytest.mark.parametrize("look", [0, 7, 30])
+@pytest.mark.parametrize("look", [pytest.param(0, marks=pytest.mark.slow), 7, pytest.param(30, marks=pytest.mark.slow)])
 def test_stopped_anywhere_and_resumed_is_uninterrupted(whole, look, tmp_path, monkeypatch):
     monkeypatch.setattr(train, "SEGMENT_SECONDS", 0.0)  # a step between two looks
     with monkeypatch.context() as patch, pytest.raises(Stopped, match=r"saved in .*run"):
