@@ -40,7 +40,7 @@ steps for which they are followed."""
 GRID = 10.0 ** (np.arange(-40, 11) / 10)
 """The learning rates that each optimiser is tried with: ten a decade."""
 
-TUNED, CARRIED_OVER, POLYAK = "tuned for it", "tuned on axes", "Polyak's best"
+TUNED, CARRIED_OVER, POLYAK = "tuned", "as on axes", "Polyak's best"
 """Where settings for a bowl come from: the best of `GRID` on it, the best on the aligned bowl, or those with which SGD
 and momentum converge fastest in the long run."""
 
@@ -190,7 +190,7 @@ def show(console: Console, out: Path, followed: Followed, rows: Sequence[Mapping
     table = Table(title=title, title_justify="left")
     for column in ("bowl", "optimiser", "settings"):
         table.add_column(column)
-    for column in ("rate", "momentum", "first", "to stay"):
+    for column in ("rate", "mu", "first", "stays"):
         table.add_column(column, justify="right")
     for row in rows:
         table.add_row(

@@ -35,6 +35,11 @@ class Trace(NamedTuple):
         """The share of each run's steps at which the norm is larger, ``(2, runs)``."""
         return np.mean(self.norm > limit, axis=-1)
 
+    def update_there(self) -> np.ndarray:
+        """The update at each run's step with the largest norm, ``(2, runs)``."""
+        step = np.where(np.isfinite(self.norm), self.norm, -np.inf).argmax(-1)
+        return np.take_along_axis(self.update, step[..., None], -1)[..., 0]
+
     def last_loss(self) -> np.ndarray:
         """The mean of each run over the last tenth of the steps, ``(2, runs)``; NaN for one that failed."""
         return self.loss[..., -max(self.loss.shape[-1] // 10, 1) :].mean(-1)
@@ -71,11 +76,11 @@ def show(console: Console, out: Path, settings: PalindromeSettings, trace: Trace
     """Print what the steps of each run come to, and leave all of them and the figure; ``what`` names the training."""
     limit = settings.clip_norm
     table = Table(title=f"Every step on {what}", title_justify="left")
-    table.add_column("clipped to")
-    for column in ("seed", "median norm", "largest", f"above {limit:g}", "largest update", "largest loss", "last loss"):
+    table.add_column("clip")
+    for column in ("seed", "median norm", "largest", f"above {limit:g}", "update there", "largest loss", "last loss"):
         table.add_column(column, justify="right")
     rows = []
-    above, last = trace.share_above(limit), trace.last_loss()
+    above, there, last = trace.share_above(limit), trace.update_there(), trace.last_loss()
     for clip, words in enumerate((f"{limit:g}", "not")):
         for seed in range(settings.seeds):
             norm, update, loss = (values[clip, seed] for values in trace)
@@ -83,9 +88,9 @@ def show(console: Console, out: Path, settings: PalindromeSettings, trace: Trace
                 words,
                 str(seed),
                 f"{median(norm):.3g}",
-                f"{largest(norm):,.3g}",
+                f"{largest(norm):,.4g}",
                 f"{100 * above[clip, seed]:.1f} %",
-                f"{largest(update):.3g}",
+                f"{there[clip, seed]:.2g}",
                 f"{largest(loss):.3g}",
                 f"{last[clip, seed]:.2g}",
             )

@@ -57,7 +57,7 @@ class Settings(SweepSettings, StepSettings):
 
     @classmethod
     def quick_defaults(cls) -> Self:
-        return cls(quick=True, lengths=(3, 5), seeds=2, hidden=32, steps=400, every=100, learning_rates=(5e-3,))
+        return cls(quick=True, lengths=(5,), seeds=2, width=2, hidden=32, steps=200, every=50, learning_rates=(5e-3,))
 
 
 def main(name: str, settings: Settings) -> dict[str, Any] | None:
