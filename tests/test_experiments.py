@@ -53,10 +53,7 @@ ANSWERS = {
 """The papers' questions that each command answers."""
 
 
-LONG_ONES = {
-    "benchmark", "gradient_flow", "lstm_gates", "mnist_compare", "mnist_fnn", "mnist_lstm", "optimizers", "palindromes",
-    "sweep",
-}  # fmt: skip
+LONG_ONES = set(EXPERIMENTS) - {"mnist_gru", "parity"}
 
 
 @pytest.mark.parametrize(
@@ -234,6 +231,7 @@ sys.exit(command("mnist_rnn", Settings, main))
 """
 
 
+@pytest.mark.slow
 def test_kill_minus_9_and_resume_gives_the_same_bits(uninterrupted, tmp_path):
     arguments = [*LONG, "--out", str(tmp_path / "run")]
     with training([sys.executable, "-c", SAVING_ALWAYS, *arguments]) as process:

@@ -57,6 +57,7 @@ def test_readouts_begin_as_the_head_and_move_nothing_but_themselves():
     assert np.any(gradients.kernels[...]) and np.any(gradients.biases[...])
 
 
+@pytest.mark.slow
 def test_a_readout_trained_for_a_row_finds_what_is_in_the_state_there(monkeypatch):
     """The label is in the state from the second row on; before it no readout can do better than guess."""
     monkeypatch.setattr(mnist_analysis, "READOUT_EPOCHS", 60)

@@ -28,7 +28,9 @@ from contract import (
 from jaxrnn.cells import CELLS, Cell, GRUCell
 from jaxrnn.scan import lengths_to_mask, unroll
 
-every_cell = pytest.mark.parametrize("name", CELLS)
+every_cell = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name == "elman_relu" else []) for name in CELLS]
+)
 either_end = pytest.mark.parametrize("reverse", [False, True])
 
 

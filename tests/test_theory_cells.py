@@ -15,7 +15,9 @@ from jaxrnn.layers import stack
 from jaxrnn.scan import unroll
 from jaxrnn.theory import COUNTS, gate_trace, parameter_count
 
-every_cell = pytest.mark.parametrize("name", CELLS)
+every_cell = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name == "elman_relu" else []) for name in CELLS]
+)
 conventions = pytest.mark.parametrize("bias", ["torch", "single", "none"])
 
 

@@ -131,7 +131,8 @@ def test_clipping_scales_the_whole_gradient_to_the_norm():
     assert row["update_norm"] == pytest.approx(1e-3, rel=1e-5)
 
 
-@pytest.mark.parametrize("x64, tolerance", [pytest.param(False, 1e-5, marks=pytest.mark.slow), (True, 1e-9)])
+@pytest.mark.slow
+@pytest.mark.parametrize("x64, tolerance", [(False, 1e-5), (True, 1e-9)])
 def test_a_run_among_others_is_the_run_alone(x64, tolerance):
     rates = np.array([1e-2, 1e-3, 3e-3, 2e-2, 5e-3])  # on two devices: two whole runs on each, then one on both
     with jax.enable_x64(x64):
@@ -182,7 +183,9 @@ def stop_after(looks):
     return lambda: next(count) >= looks
 
 
-@pytest.mark.parametrize("runs, looks", [(2, 0), (2, 1), (2, 9), (5, 8), pytest.param(2, 4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "runs, looks", [(2, 9), (5, 8), *(pytest.param(2, looks, marks=pytest.mark.slow) for looks in (0, 1, 4))]
+)
 def test_stopped_and_resumed_is_uninterrupted(runs, looks, monkeypatch):
     monkeypatch.setattr(train, "SEGMENT_SECONDS", 0.0)  # a step a segment
     options = {"epochs": 3, "watch": Watch("test_loss", 5)}
