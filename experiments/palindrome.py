@@ -29,7 +29,7 @@ VALIDATION, TEST = 2000, 4000
 SOLVED = 0.999
 """The validation accuracy from which a run has solved its task."""
 
-NAMES = {"elman": "Elman", "elman_relu": "Elman (ReLU)", "jordan": "Jordan", "gru": "GRU", "lstm": "LSTM"}
+NAMES = {"elman": "Elman", "elman_relu": "Elman (ReLU)", "jordan": "Jordan", "gru": "GRU", "lstm": "LSTM", "time_gated_lstm": "time-gated LSTM"}
 
 CellName = Annotated[str, tyro.conf.arg(constructor=tyro.extras.literal_type_from_choices(CELLS))]
 

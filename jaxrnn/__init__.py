@@ -5,7 +5,7 @@ and resets; layers stack it; a `Classifier` puts a head on top; `jaxrnn.train.fi
 program.
 """
 
-from jaxrnn.cells import CELLS, Cell, ElmanCell, GRUCell, JordanCell, LSTMCell
+from jaxrnn.cells import CELLS, Cell, ElmanCell, GRUCell, JordanCell, LSTMCell, TimeGatedLSTMCell
 from jaxrnn.interop import from_torch, to_torch_state_dict
 from jaxrnn.layers import Bidirectional, Recurrent, Stack, stack
 from jaxrnn.models import MLP, Classifier
@@ -13,5 +13,5 @@ from jaxrnn.scan import unroll
 
 __all__ = [
     "CELLS", "MLP", "Bidirectional", "Cell", "Classifier", "ElmanCell", "GRUCell", "JordanCell", "LSTMCell",
-    "Recurrent", "Stack", "from_torch", "stack", "to_torch_state_dict", "unroll",
+    "Recurrent", "Stack", "TimeGatedLSTMCell", "from_torch", "stack", "to_torch_state_dict", "unroll",
 ]  # fmt: skip

@@ -11,12 +11,13 @@ To add a cell, write its class below and its line in `CELLS`: contract tests, pa
 ``--cell`` option read the registry.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax.nn.initializers import glorot_uniform, orthogonal
 
@@ -27,8 +28,9 @@ class Cell(nnx.Module):
     """The contract of a cell: one step, the carry that a sequence starts from, and the output that a carry stands for.
 
     The attributes ``in_features`` (d) and ``features`` (h) are plain integers; every array attribute is an `nnx.Param`
-    of floats, so that a cell is a pytree that any JAX transform takes. A cell of one's own need not inherit from this
-    class, as long as it keeps the contract.
+    of floats (a `Fixed` one where it is not learned), so that a cell is a pytree that any JAX transform takes. A cell of
+    one's own need not inherit from this class, as long as it keeps the contract; ``read`` and `mix` are for the wrappers
+    of `jaxrnn.wrappers` only.
     """
 
     in_features: int
@@ -40,15 +42,23 @@ class Cell(nnx.Module):
     random: ClassVar[bool] = False
     """Whether a step draws random numbers: `unroll` then calls ``cell(carry, x, key=...)`` where it is given a key."""
 
-    def __call__(self, carry: Carry, x: Float[Array, "*b d"]) -> tuple[Carry, Float[Array, "*b h"]]:
-        """One step: the carry before and the input, to the carry after and the output."""
+    def __call__(
+        self, carry: Carry, x: Float[Array, "*b d"], *, read: Float[Array, "*b h"] | None = None
+    ) -> tuple[Carry, Float[Array, "*b h"]]:
+        """One step: the carry before and the input, to the carry after and the output.
+
+        The recurrent weights read ``output(carry)``, or ``read`` in its place; what a step hands on past its weights (a
+        share of the state before, say) is the carry's in either case.
+        """
         raise TypeError(f"{type(self).__name__} is a cell without a step: define __call__(carry, x)")
 
     def initial_carry(self, batch_shape: tuple[int, ...]) -> Carry:
         """The carry that a row starts from: zeros, or the learned one, for each of ``batch_shape`` rows."""
         raise TypeError(f"{type(self).__name__} is a cell without a start: define initial_carry(batch_shape)")
 
-    def intermediates(self, carry: Carry, x: Float[Array, "*b d"]) -> dict[str, Float[Array, "*b h"]]:
+    def intermediates(
+        self, carry: Carry, x: Float[Array, "*b d"], *, read: Float[Array, "*b h"] | None = None
+    ) -> dict[str, Float[Array, "*b h"]]:
         """What a step computes on its way, by the letters of the class's equations, up to the state and the output.
 
         A cell of one's own needs it for `jaxrnn.theory.gate_trace` only.
@@ -58,6 +68,23 @@ class Cell(nnx.Module):
     def output(self, carry: Carry) -> Float[Array, "*b h"]:
         """The output ``y_t`` that belongs to the carry after step t: what a classifier reads at the end of a row."""
         return carry
+
+    def mix(self, function: Callable[[Array, Array], Array], old: Carry, new: Carry) -> Carry:
+        """``function(old, new)`` of every state of the units in two carries; the rest of the carry is the new one's."""
+        return jax.tree.map(function, old, new)
+
+
+class Fixed(nnx.Variable):
+    """A number of a module that training leaves as it is."""
+
+
+def zero_where_fixed(tree: Any) -> Any:
+    """A pytree like a module, such as its gradients, with zeros for what is `Fixed`."""
+
+    def take(node):
+        return jax.tree.map(jnp.zeros_like, node) if isinstance(node, Fixed) else node
+
+    return jax.tree.map(take, tree, is_leaf=lambda node: isinstance(node, Fixed))
 
 
 def _uniform(shape: tuple[int, ...], h: int, rngs: nnx.Rngs) -> Array:
@@ -140,13 +167,13 @@ class ElmanCell(Cell):
         self.w_x, self.w_h, self.b_x, self.b_h = _weights(1, in_features, features, bias, init, rngs)
         self.h_0 = _learned(features, learn_carry)
 
-    def __call__(self, carry, x):
-        h = self.intermediates(carry, x)["h"]
+    def __call__(self, carry, x, *, read=None):
+        h = self.intermediates(carry, x, read=read)["h"]
         return h, h
 
-    def intermediates(self, carry, x):
+    def intermediates(self, carry, x, *, read=None):
         nonlinearity = jnp.tanh if self.activation == "tanh" else jax.nn.relu
-        a = _affine(x, self.w_x, self.b_x) + _affine(carry, self.w_h, self.b_h)
+        a = _affine(x, self.w_x, self.b_x) + _affine(carry if read is None else read, self.w_h, self.b_h)
         return {"a": a, "h": nonlinearity(a)}
 
     def initial_carry(self, batch_shape):
@@ -189,12 +216,12 @@ class JordanCell(Cell):
         self.v, self.c = nnx.Param(v), None if bias == "none" else nnx.Param(c)
         self.y_0 = _learned(features, learn_carry)
 
-    def __call__(self, carry, x):
-        y = self.intermediates(carry, x)["y"]
+    def __call__(self, carry, x, *, read=None):
+        y = self.intermediates(carry, x, read=read)["y"]
         return y, y
 
-    def intermediates(self, carry, x):
-        a = _affine(x, self.w_x, self.b_x) + _affine(carry, self.w_y, self.b_y)
+    def intermediates(self, carry, x, *, read=None):
+        a = _affine(x, self.w_x, self.b_x) + _affine(carry if read is None else read, self.w_y, self.b_y)
         h = jnp.tanh(a)
         return {"a": a, "h": h, "y": jax.nn.sigmoid(_affine(h, self.v, self.c))}
 
@@ -230,13 +257,13 @@ class GRUCell(Cell):
         self.w_x, self.w_h, self.b_x, self.b_h = _weights(3, in_features, features, bias, init, rngs)
         self.h_0 = _learned(features, learn_carry)
 
-    def __call__(self, carry, x):
-        h = self.intermediates(carry, x)["h"]
+    def __call__(self, carry, x, *, read=None):
+        h = self.intermediates(carry, x, read=read)["h"]
         return h, h
 
-    def intermediates(self, carry, x):
+    def intermediates(self, carry, x, *, read=None):
         x_r, x_z, x_n = jnp.split(_affine(x, self.w_x, self.b_x), 3, axis=-1)
-        h_r, h_z, h_n = jnp.split(_affine(carry, self.w_h, self.b_h), 3, axis=-1)
+        h_r, h_z, h_n = jnp.split(_affine(carry if read is None else read, self.w_h, self.b_h), 3, axis=-1)
         r, z = jax.nn.sigmoid(x_r + h_r), jax.nn.sigmoid(x_z + h_z)
         n = jnp.tanh(x_n + r * h_n)
         return {"r": r, "z": z, "n": n, "h": (1 - z) * n + z * carry}
@@ -289,13 +316,13 @@ class LSTMCell(Cell):
         self.w_x, self.w_h, self.b_x, self.b_h = w_x, w_h, b_x, b_h
         self.h_0, self.c_0 = _learned(features, learn_carry), _learned(features, learn_carry)
 
-    def __call__(self, carry, x):
-        step = self.intermediates(carry, x)
+    def __call__(self, carry, x, *, read=None):
+        step = self.intermediates(carry, x, read=read)
         return (step["h"], step["c"]), step["h"]
 
-    def intermediates(self, carry, x):
+    def intermediates(self, carry, x, *, read=None):
         h, c = carry
-        gates = self.gates(h, x)
+        gates = self.gates(h if read is None else read, x)
         c = gates["g"] * gates["i"] + c * gates["f"]
         return {**gates, "c": c, "h": jnp.tanh(c) * gates["o"]}
 
@@ -311,11 +338,140 @@ class LSTMCell(Cell):
         return carry[0]
 
 
+def time_gate(t: ArrayLike, tau: ArrayLike, s: ArrayLike, r_on: ArrayLike, leak: ArrayLike = 0.0) -> Array:
+    """How far a time gate is open at time ``t``, from 0 to 1: up and down again once a period (UVA, equation 12).
+
+        phi = ((t - s) mod tau) / tau
+        k   = 2 phi / r_on        phi <= r_on / 2                 opening
+              2 - 2 phi / r_on    r_on / 2 < phi < r_on           closing
+              leak phi            otherwise                       closed
+
+    ``tau`` > 0 is the period, ``s`` the time at which a period begins, 0 < ``r_on`` <= 1 the share of it in which the
+    gate is open; arrays broadcast. The assignment's inequalities leave the peak, phi = r_on / 2, to "otherwise": k would
+    be 0 there, which whole steps do meet (tau = 8, r_on = 0.5, s = 0, t = 2); by continuity it is 1. ``leak`` is the
+    paper's alpha (Neil et al. 2016), 0 in the assignment: without it a closed gate has no gradient.
+    """
+    periods = (jnp.asarray(t) - s) / tau
+    phi = periods - jnp.floor(periods)
+    sides = 2 * phi / r_on
+    return jnp.where(sides <= 1, sides, jnp.where(sides < 2, 2 - sides, leak * phi))
+
+
+GateNumber = Literal["tau", "s", "r_on"]
+"""A number of a time gate."""
+
+
+class TimeGatedLSTMCell(LSTMCell):
+    """An LSTM whose units each change in a part of a period only (UVA part 2; the Phased LSTM of Neil et al. 2016).
+
+        k_t  = time_gate(t, tau, s, r_on)           see `time_gate`
+        c~_t = g_t * i_t + c_{t-1} * f_t            i, f, g, o as in `LSTMCell`
+        c_t  = k_t * c~_t + (1 - k_t) * c_{t-1}
+        h~_t = tanh(c_t) * o_t                      ``h_from="gated"``, the assignment's equation 15
+               tanh(c~_t) * o_t                     ``h_from="candidate"``, as the paper's authors are said to compute it
+        h_t  = k_t * h~_t + (1 - k_t) * h_{t-1},    y_t = h_t
+
+    Where the gate is closed, and without a ``leak``, a step copies the state: dc_t/dc_{t-1} = 1, however many steps.
+
+    The time ``t`` is the number of the step, from 1 (a masked step is none, and a reset starts again); where steps are
+    not evenly spaced, call it with the pair ``(x, times)``, times ``(*b, 1)``, that is ``unroll(cell, (xs, times))``.
+
+    Parameters: those of `LSTMCell`, and of the gate ``log_tau``, ``s`` and ``logit_r_on``, ``(h,)``, or ``(1,)`` if
+    ``shared`` by all units: so tau stays above 0 and r_on between 0 and 1. Those named in ``fixed`` are not learned.
+    ``tau``, ``s`` and ``r_on`` are where they start, numbers or ``(h,)``; not given, log tau is drawn from U(1, 3) (2.7
+    to 20 time units) and s from U(0, tau), as in the paper, and r_on is 0.5. (The paper's 0.05 is for finely sampled
+    time: at whole steps such gates are all but always closed.) Carry: ``(h_t, c_t, t + 1)``, the last ``(*b, 1)``.
+
+    Raises:
+        ValueError: a tau that is not above 0, an r_on that is not between 0 and 1, an unknown ``h_from`` or name.
+    """
+
+    activation = "tanh, and sigmoid for the gates; the time gate piecewise linear"
+
+    def __init__(
+        self,
+        in_features: int,
+        features: int,
+        *,
+        tau: ArrayLike | None = None,
+        s: ArrayLike | None = None,
+        r_on: ArrayLike = 0.5,
+        leak: float = 0.0,
+        h_from: Literal["gated", "candidate"] = "gated",
+        shared: bool = False,
+        fixed: Collection[GateNumber] = (),
+        rngs: nnx.Rngs,
+        **options: Any,
+    ):
+        super().__init__(in_features, features, rngs=rngs, **options)
+        if h_from not in ("gated", "candidate"):
+            raise ValueError(f"h_from must be 'gated' or 'candidate', not {h_from!r}")
+        if unknown := set(fixed) - set(get_args(GateNumber)):
+            raise ValueError(f"what may be fixed is tau, s and r_on, not {', '.join(sorted(unknown))}")
+        _between("tau", tau, np.inf)
+        _between("r_on", r_on, 1)
+        shape, dtype = (1 if shared else features,), self.w_h.dtype
+        if tau is None:
+            tau = jnp.exp(jax.random.uniform(rngs.params(), shape, dtype, 1.0, 3.0))
+        if s is None:
+            s = jax.random.uniform(rngs.params(), shape, dtype) * tau
+
+        def number(name: GateNumber, value: ArrayLike) -> nnx.Variable:
+            return (Fixed if name in fixed else nnx.Param)(jnp.broadcast_to(jnp.asarray(value, dtype), shape))
+
+        self.log_tau, self.s = number("tau", jnp.log(jnp.asarray(tau, dtype))), number("s", s)
+        self.logit_r_on = number("r_on", jax.scipy.special.logit(jnp.asarray(r_on, dtype)))
+        self.leak, self.h_from = leak, h_from
+
+    @property
+    def tau(self) -> Float[Array, "h"]:
+        """The periods."""
+        return jnp.exp(self.log_tau[...])
+
+    @property
+    def r_on(self) -> Float[Array, "h"]:
+        """The shares of a period in which the gates are open."""
+        return jax.nn.sigmoid(self.logit_r_on[...])
+
+    def __call__(self, carry, x, *, read=None):
+        step = self.intermediates(carry, x, read=read)
+        time = x[1] if isinstance(x, tuple) else carry[2]
+        return (step["h"], step["c"], time + 1), step["h"]
+
+    def intermediates(self, carry, x, *, read=None):
+        h, c, time = carry
+        if isinstance(x, tuple):
+            x, time = x
+        gates = self.gates(h if read is None else read, x)
+        k = jnp.broadcast_to(time_gate(time, self.tau, self.s[...], self.r_on, self.leak), c.shape)
+        proposed = gates["g"] * gates["i"] + c * gates["f"]
+        c = k * proposed + (1 - k) * c
+        h = k * jnp.tanh(c if self.h_from == "gated" else proposed) * gates["o"] + (1 - k) * h
+        return {**gates, "k": k, "c": c, "h": h}
+
+    def initial_carry(self, batch_shape):
+        return *super().initial_carry(batch_shape), jnp.ones((*batch_shape, 1), self.w_h.dtype)
+
+    def mix(self, function, old, new):
+        return *super().mix(function, old[:2], new[:2]), new[2]
+
+
+def _between(name: str, value: ArrayLike | None, high: float) -> None:
+    """Raises ValueError where a number, or one of an array's, is not above 0 and below ``high``; a traced one is not
+    looked at."""
+    if value is None or isinstance(value, jax.core.Tracer):
+        return
+    numbers = np.asarray(value)
+    if not np.all((numbers > 0) & (numbers < high)):
+        raise ValueError(f"{name} must be above 0" + (f" and below {high}" if high < np.inf else "") + f", not {value}")
+
+
 CELLS: dict[str, Callable[..., Cell]] = {
     "elman": ElmanCell,
     "elman_relu": partial(ElmanCell, activation="relu"),
     "jordan": JordanCell,
     "gru": GRUCell,
     "lstm": LSTMCell,
+    "time_gated_lstm": TimeGatedLSTMCell,
 }
 """Every public cell by the name it has on the command line: ``CELLS[name](in_features, features, rngs=rngs)``."""

@@ -157,6 +157,8 @@ class Stack(nnx.Module):
     ) -> tuple[Carry, Shaped[Array, "*b t h"]]:
         """``(carry, ys)``, ``ys`` those of the topmost layer.
 
+        Where ``xs`` is a pair of inputs and their times, every layer is given the times.
+
         Where a ``key`` is given, each output of every layer but the topmost is dropped with probability ``dropout`` on
         its way up and the others scaled by ``1/(1 - dropout)``; without a key nothing is random. The other options are
         those of `jaxrnn.scan.unroll`.
@@ -164,11 +166,13 @@ class Stack(nnx.Module):
         carries = [None] * len(self.layers) if carry is None else carry
         if len(carries) != len(self.layers):
             raise ValueError(f"the carry of a stack is a tuple of {len(self.layers)}, one a layer, not {len(carries)}")
+        times = xs[1] if isinstance(xs, tuple) else None
         ends = []
         for number, (layer, start) in enumerate(zip(self.layers, carries, strict=True)):
             layer_key, drop_key = (None, None) if key is None else jax.random.split(jax.random.fold_in(key, number))
-            if number > 0 and drop_key is not None:
-                xs = dropped(drop_key, xs, dropout)
+            if number > 0:
+                xs = xs if drop_key is None else dropped(drop_key, xs, dropout)
+                xs = xs if times is None else (xs, times)
             end, xs = layer(xs, carry=start, key=layer_key, **options)
             ends.append(end)
         return tuple(ends), xs

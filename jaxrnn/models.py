@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from jaxrnn.cells import CELLS
+from jaxrnn.cells import CELLS, Fixed
 from jaxrnn.layers import Bidirectional, Recurrent, Stack, dropped
 from jaxrnn.typing import Array, ArrayLike, Float, Init, Key
 
@@ -128,8 +128,9 @@ def hidden_units_for(parameters: int, in_features: int, classes: int) -> int:
 
 
 def parameter_count(tree: Any) -> int:
-    """The number of trainable numbers in a module (or any pytree of arrays)."""
-    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(tree))
+    """The number of trainable numbers in a module (or any pytree of arrays): of all but what is `Fixed`."""
+    nodes = jax.tree.leaves(tree, is_leaf=lambda node: isinstance(node, Fixed))
+    return sum(int(np.prod(node.shape)) for node in nodes if not isinstance(node, Fixed))
 
 
 def parameter_table(in_features: int, features: int) -> list[dict[str, int | str]]:

@@ -283,6 +283,7 @@ COUNTS: dict[str, Callable[[int, int, int], int]] = {
     "jordan": _jordan,
     "gru": _gated(3),
     "lstm": _gated(4),
+    "time_gated_lstm": lambda d, n, biases: _gated(4)(d, n, biases) + 3 * n,
 }
 """By the name in `jaxrnn.cells.CELLS`, the formula of `parameter_count` in d, n and the bias vectors of a gate."""
 
@@ -294,6 +295,7 @@ def parameter_count(cell: str, d: int, n: int, *, bias: Bias = "torch", classes:
         Jordan (n outputs too)   (nd + n^2 + Bn) + (n^2 + Cn)
         GRU                    3 (nd + n^2 + Bn)
         LSTM                   4 (nd + n^2 + Bn)
+        time-gated LSTM        4 (nd + n^2 + Bn) + 3n
 
     with B = 2, 1, 0 bias vectors a gate for ``bias="torch"``, ``"single"``, ``"none"``, and C = 1, 1, 0 for the Jordan
     cell's output layer. So the assignment's LSTM, equations (4) to (9), has 4 (nd + n^2 + n) of them: neither the
@@ -331,6 +333,7 @@ def gate_trace(cell: Cell, xs: Any, **options: Any) -> dict[str, Float[Array, "*
 
         GRU       r, z, n (candidate), h
         LSTM      i, f, g (input modulation: a tanh, no gate, though the assignment counts four), o, c, h
+                  and, time-gated, k before c
         Elman     a (what tanh or ReLU acts on), h
         Jordan    a, h, y
 

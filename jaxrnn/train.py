@@ -24,6 +24,7 @@ import optax
 from flax import nnx
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from jaxrnn.cells import zero_where_fixed
 from jaxrnn.typing import Array, Bool, Float, Int, Key
 
 SEGMENT_SECONDS = 2.0
@@ -182,8 +183,9 @@ def segment(
             return metrics["loss"] / examples, metrics
 
         grads, metrics = jax.grad(loss, has_aux=True)(run.model)
-        grads, metrics = total((grads, metrics))
+        grads, metrics = total((zero_where_fixed(grads), metrics))
         updates, opt_state = optimiser.update(grads, run.opt_state, run.model)
+        updates = zero_where_fixed(updates)  # weight decay asks for no gradient
         norm = optax.tree.norm(grads)
         norms = {"gradient_norm": norm, "update_norm": optax.tree.norm(updates)}
         sums = {**metrics, **norms, "examples": examples, "steps": 1}

@@ -21,6 +21,7 @@ NAMES = {
     "f": "forget gate f",
     "g": "input modulation g (tanh)",
     "o": "output gate o",
+    "k": "time gate k",
     "c": "cell state c",
     "a": "pre-activation a",
     "h": "hidden state h",
@@ -28,8 +29,8 @@ NAMES = {
 }
 """What the letters of a trace stand for, in the order in which a step computes them."""
 
-_FRACTIONS = "rzifoy"
-"""Letters of what a logistic sigmoid gives."""
+_FRACTIONS = "rzifoky"
+"""Letters of what lies between 0 and 1."""
 
 SIGNED = "PuOr"
 """The colour map of what has a sign: white at 0, and two hues that people of any colour vision tell apart."""
