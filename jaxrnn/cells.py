@@ -28,9 +28,9 @@ class Cell(nnx.Module):
     """The contract of a cell: one step, the carry that a sequence starts from, and the output that a carry stands for.
 
     The attributes ``in_features`` (d) and ``features`` (h) are plain integers; every array attribute is an `nnx.Param`
-    of floats (a `Fixed` one where it is not learned), so that a cell is a pytree that any JAX transform takes. A cell of
-    one's own need not inherit from this class, as long as it keeps the contract; ``read`` and `mix` are for the wrappers
-    of `jaxrnn.wrappers` only.
+    of floats (`Fixed` where it is not learned), so that a cell is a pytree that any JAX transform takes. A cell of
+    one's own need not inherit from this class, as long as it keeps the contract; ``read`` and `mix` are what the
+    wrappers of `jaxrnn.wrappers` ask for.
     """
 
     in_features: int
@@ -347,9 +347,9 @@ def time_gate(t: ArrayLike, tau: ArrayLike, s: ArrayLike, r_on: ArrayLike, leak:
               leak phi            otherwise                       closed
 
     ``tau`` > 0 is the period, ``s`` the time at which a period begins, 0 < ``r_on`` <= 1 the share of it in which the
-    gate is open; arrays broadcast. The assignment's inequalities leave the peak, phi = r_on / 2, to "otherwise": k would
-    be 0 there, which whole steps do meet (tau = 8, r_on = 0.5, s = 0, t = 2); by continuity it is 1. ``leak`` is the
-    paper's alpha (Neil et al. 2016), 0 in the assignment: without it a closed gate has no gradient.
+    gate is open; arrays broadcast. The assignment's inequalities leave the peak, phi = r_on / 2, to "otherwise", where
+    k is 0; whole steps do meet it (tau = 8, r_on = 0.5, s = 0, t = 2), and by continuity k is 1. ``leak`` is the alpha
+    of Neil et al. (2016), 0 in the assignment: without it a closed gate has no gradient.
     """
     periods = (jnp.asarray(t) - s) / tau
     phi = periods - jnp.floor(periods)
@@ -368,7 +368,7 @@ class TimeGatedLSTMCell(LSTMCell):
         c~_t = g_t * i_t + c_{t-1} * f_t            i, f, g, o as in `LSTMCell`
         c_t  = k_t * c~_t + (1 - k_t) * c_{t-1}
         h~_t = tanh(c_t) * o_t                      ``h_from="gated"``, the assignment's equation 15
-               tanh(c~_t) * o_t                     ``h_from="candidate"``, as the paper's authors are said to compute it
+               tanh(c~_t) * o_t                     ``h_from="candidate"``, said to be how its authors compute it
         h_t  = k_t * h~_t + (1 - k_t) * h_{t-1},    y_t = h_t
 
     Where the gate is closed, and without a ``leak``, a step copies the state: dc_t/dc_{t-1} = 1, however many steps.

@@ -70,6 +70,7 @@ def left(out):
         ("jordan", 7_168 * (2 * 4_200 + 3 * 2 * 22_500) + 1_152_000),
         ("gru", 1_633_305_600),
         ("lstm", 2_177_356_800),
+        ("time_gated_lstm", 2_177_356_800),
     ],
 )
 def test_operations_of_a_training_step(cell, products):

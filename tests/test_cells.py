@@ -23,7 +23,7 @@ from contract import (
     scan_is_a_loop,
 )
 from jaxrnn import cells
-from jaxrnn.cells import CELLS, Cell, ElmanCell, GRUCell, JordanCell, LSTMCell
+from jaxrnn.cells import CELLS, Cell, ElmanCell, GRUCell, JordanCell, LSTMCell, TimeGatedLSTMCell
 from jaxrnn.layers import stack
 from jaxrnn.models import Classifier, parameter_count, parameter_table
 from jaxrnn.scan import unroll
@@ -175,6 +175,19 @@ def lstm(cell, carry, x):
     return (h, c), h
 
 
+def time_gated_lstm(cell, carry, x):
+    """Equations (12) to (16) of the UVA assignment, with the peak where the printed inequalities have a gap."""
+    h, c, t = carry
+    tau, s, r_on = np.exp(cell.log_tau[...]), np.asarray(cell.s[...]), logistic(np.asarray(cell.logit_r_on[...]))
+    phi = np.mod(t - s, tau) / tau
+    k = np.where(phi <= r_on / 2, 2 * phi / r_on, np.where(phi < r_on, 2 - 2 * phi / r_on, cell.leak * phi))
+    proposed, _ = lstm(cell, (h, c), x)
+    gated = k * proposed[1] + (1 - k) * c
+    o = proposed[0] / np.tanh(proposed[1])
+    new = k * np.tanh(gated if cell.h_from == "gated" else proposed[1]) * o + (1 - k) * h
+    return (new, gated, t + 1), new
+
+
 @conventions
 @pytest.mark.parametrize("step", [elman, elman_relu, jordan, gru, lstm], ids=lambda step: step.__name__)
 def test_a_step_is_its_equations(step, bias):
@@ -183,6 +196,16 @@ def test_a_step_is_its_equations(step, bias):
         carry, x = numbers((2, 2, H)), numbers((2, D), seed=1)
         carry = tuple(carry) if step is lstm else carry[0]
         assert_close(cell(jax.tree.map(jnp.asarray, carry), jnp.asarray(x)), step(cell, carry, x), 1e-14)
+
+
+@pytest.mark.parametrize("options", [{}, {"leak": 0.01}, {"h_from": "candidate"}, {"shared": True, "bias": "none"}])
+def test_a_time_gated_step_is_its_equations(options):
+    """At times before and after s, in every part of the period."""
+    with float64():
+        cell, x = cell_of(TimeGatedLSTMCell, **options), numbers((40, D), seed=1)
+        h, c = numbers((2, 40, H))
+        carry = h, c, np.linspace(-7.3, 31, 40)[:, None]
+        assert_close(cell(jax.tree.map(jnp.asarray, carry), jnp.asarray(x)), time_gated_lstm(cell, carry, x), 1e-12)
 
 
 @conventions
@@ -213,6 +236,7 @@ def test_a_jordan_step_is_its_equations_whatever_its_widths(bias):
         ("gru", 256, [256, 256], False, 787_968, 789_504),
         ("elman", 128, [256], False, 98_560, 98_816),
         ("lstm", 128, [256], True, 788_480, 790_528),
+        ("time_gated_lstm", 28, [150], False, 107_850, 108_450),
         ("elman", 3, [5], False, 45, 50),
         ("lstm", 1, [10], False, 480, 520),
         ("gru", 22, [10], False, 990, 1_020),
@@ -323,9 +347,14 @@ def test_forget_bias_may_be_swept(init, bias):
 
 @pytest.mark.parametrize("name", CELLS)
 def test_pytorch_init_is_uniform(name):
-    """Every number, biases and forget gate too, from U(-1/sqrt(h), 1/sqrt(h)): bounds, mean and variance."""
+    """Every number, biases and forget gate too, from U(-1/sqrt(h), 1/sqrt(h)): bounds, mean and variance.
+
+    But for those of a time gate, which PyTorch has not.
+    """
     d, h = 50, 100
     cell = CELLS[name](d, h, init="pytorch", rngs=nnx.Rngs(0))
+    if name == "time_gated_lstm":
+        cell.log_tau = cell.s = cell.logit_r_on = None
     bound = h**-0.5
     for leaf in map(np.asarray, jax.tree.leaves(cell)):
         assert 0.9 * bound < np.abs(leaf).max() <= bound

@@ -9,7 +9,7 @@ from flax import nnx
 from contract import D, T, assert_close, float64, numbers, perturbed
 from jaxrnn.cells import CELLS
 from jaxrnn.layers import stack
-from jaxrnn.models import MLP, Classifier, hidden_units_for, linear, parameter_count
+from jaxrnn.models import MLP, Classifier, Regressor, hidden_units_for, linear, parameter_count
 
 either_way = pytest.mark.parametrize("bidirectional", [False, True])
 
@@ -103,6 +103,7 @@ def test_unknown_init_is_named():
         ("jordan", "JordanCell", {"tanh", "sigmoid"}, 51_160, 51_010),
         ("gru", "GRUCell", {"tanh", "sigmoid"}, 82_510, 82_060),
         ("lstm", "LSTMCell", {"tanh", "sigmoid"}, 109_510, 108_910),
+        ("time_gated_lstm", "TimeGatedLSTMCell", {"tanh", "sigmoid"}, 109_960, 109_360),
     ],
 )
 def test_summary_of_a_row_by_row_image_classifier(cell, kind, activations, torch, single):
@@ -148,6 +149,37 @@ def test_logits_at_every_step_are_those_of_the_row_so_far():
 def test_a_bidirectional_classifier_is_not_read_before_the_end():
     with pytest.raises(ValueError, match="bidirectional"):
         classifier(bidirectional=True).at_every_step(jnp.zeros((T, D)))
+
+
+# --- the regressor ----------------------------------------------------------------------------------------------------
+
+
+def test_a_regressor_reads_every_step_by_one_linear_map():
+    """y_t = h_t V + c, padded steps apart."""
+    with float64():
+        model = perturbed(Regressor(stack("gru", D, [5, 4], rngs=nnx.Rngs(0)), 2, rngs=nnx.Rngs(1)))
+        xs, lengths = jnp.asarray(numbers((3, T, D))), np.array([T, 2, 1])
+        _, hs = model.layers(xs, lengths=lengths)
+        outputs = model(xs, lengths=lengths)
+        assert outputs.shape == (3, T, 2)
+        assert_close(outputs, np.asarray(hs) @ np.asarray(model.head.kernel[...]) + np.asarray(model.head.bias[...]))
+        assert_close(model(xs[1, :2]), outputs[1, :2])
+
+
+@pytest.mark.parametrize(
+    "cell, d, hidden, outputs, torch, single", [("elman", 3, 5, 2, 62, 57), ("lstm", 1, 10, 1, 531, 491)]
+)
+def test_summary_and_count_of_the_regressors_of_ntu(cell, d, hidden, outputs, torch, single):
+    for bias, total in (("torch", torch), ("single", single)):
+        model = nnx.eval_shape(
+            lambda bias=bias: Regressor(
+                stack(cell, d, [hidden], bias=bias, rngs=nnx.Rngs(0)), outputs, rngs=nnx.Rngs(0)
+            )
+        )
+        layer, head = model.summary((100, d))
+        assert layer[:3] == (layer.layer, f"100 x {d}", f"100 x {hidden}")
+        assert head[:4] == ("Linear (every step)", f"100 x {hidden}", f"100 x {outputs}", "identity")
+        assert layer.parameters + head.parameters == parameter_count(model) == total
 
 
 # --- without recurrence -----------------------------------------------------------------------------------------------

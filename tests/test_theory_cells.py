@@ -141,7 +141,7 @@ def test_a_trace_holds_the_outputs_and_the_carries(name):
         carry = start
         for t in range(T):
             carry, _ = cell(carry, xs[..., t, :])
-            expected = dict(zip("hc", carry, strict=True)) if name == "lstm" else {"y" if "y" in trace else "h": carry}
+            expected = dict(zip("hc", carry, strict=False)) if "c" in trace else {"y" if "y" in trace else "h": carry}
             assert_close({letter: trace[letter][..., t, :] for letter in expected}, expected, 1e-14)
         assert_close(soon(gate_trace)(cell, xs, carry=start), trace, 1e-14)
 
