@@ -1,17 +1,17 @@
 """jaxrnn: recurrent networks in JAX and Flax, built around compiled scan loops.
 
 The library in one look: a cell (`jaxrnn.cells`) is one step of a recurrence; `unroll` scans it over time under masks
-and resets; layers stack it; a `Classifier` puts a head on top; `jaxrnn.train.fit` trains one run or many as one
-program.
+and resets; layers stack it; a `Classifier` or a `Regressor` puts a head on top; `jaxrnn.train.fit` trains one run or
+many as one program.
 """
 
 from jaxrnn.cells import CELLS, Cell, ElmanCell, GRUCell, JordanCell, LSTMCell, TimeGatedLSTMCell
 from jaxrnn.interop import from_torch, to_torch_state_dict
 from jaxrnn.layers import Bidirectional, Recurrent, Stack, stack
-from jaxrnn.models import MLP, Classifier
+from jaxrnn.models import MLP, Classifier, Regressor
 from jaxrnn.scan import unroll
 
 __all__ = [
     "CELLS", "MLP", "Bidirectional", "Cell", "Classifier", "ElmanCell", "GRUCell", "JordanCell", "LSTMCell",
-    "Recurrent", "Stack", "TimeGatedLSTMCell", "from_torch", "stack", "to_torch_state_dict", "unroll",
+    "Recurrent", "Regressor", "Stack", "TimeGatedLSTMCell", "from_torch", "stack", "to_torch_state_dict", "unroll",
 ]  # fmt: skip

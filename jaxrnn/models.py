@@ -75,20 +75,34 @@ class Classifier(nnx.Module):
         """The layers for inputs of ``shape`` ``(t, d)``, from the input up; a recurrent one with its hidden-to-hidden
         map."""
         time, _ = shape
-        rows = []
-        for layer in self.layers.layers:
-            rows.append(
-                Row(
-                    _layer_name(layer),
-                    f"{time} x {layer.in_features}",
-                    f"{time} x {layer.features}",
-                    getattr(layer.cell if isinstance(layer, Recurrent) else layer.forward, "activation", ""),
-                    parameter_count(layer),
-                )
-            )
         head = self.head
         sizes = str(head.in_features), str(head.out_features)
-        return [*rows, Row("Linear (last output)", *sizes, LOGITS, parameter_count(head))]
+        return [*_rows(self.layers, time), Row("Linear (last output)", *sizes, LOGITS, parameter_count(head))]
+
+
+class Regressor(nnx.Module):
+    """Many to many: layers read a sequence, and a linear head reads their output at every step.
+
+        y_t = h_t V + c
+
+    ``h_t`` is the topmost layer's output at step t; of a bidirectional layer, it has seen the rest of the row.
+    """
+
+    def __init__(self, layers: Stack, outputs: int, *, init: Init = "default", rngs: nnx.Rngs):
+        self.layers = layers
+        self.head = linear(layers.features, outputs, init=init, rngs=rngs)
+
+    def __call__(self, xs: Any, **options: Any) -> Float[Array, "*b t k"]:
+        """Outputs ``(*b, t, k)`` of ``xs (*b, t, d)``; the options are those of `jaxrnn.layers.Stack`."""
+        _, hs = self.layers(xs, **options)
+        return self.head(hs)
+
+    def summary(self, shape: Sequence[int]) -> list[Row]:
+        """The layers for inputs of ``shape`` ``(t, d)``, as `Classifier.summary` has them."""
+        time, _ = shape
+        head = self.head
+        sizes = f"{time} x {head.in_features}", f"{time} x {head.out_features}"
+        return [*_rows(self.layers, time), Row("Linear (every step)", *sizes, "identity", parameter_count(head))]
 
 
 class MLP(nnx.Module):
@@ -142,6 +156,20 @@ def parameter_table(in_features: int, features: int) -> list[dict[str, int | str
     return [
         {"cell": name, **{bias: count(make, bias) for bias in ("torch", "single", "none")}}
         for name, make in CELLS.items()
+    ]
+
+
+def _rows(layers: Stack, time: int) -> list[Row]:
+    """The recurrent layers in a summary, for sequences of so many steps."""
+    return [
+        Row(
+            _layer_name(layer),
+            f"{time} x {layer.in_features}",
+            f"{time} x {layer.features}",
+            getattr(layer.cell if isinstance(layer, Recurrent) else layer.forward, "activation", ""),
+            parameter_count(layer),
+        )
+        for layer in layers.layers
     ]
 
 

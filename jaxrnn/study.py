@@ -52,7 +52,8 @@ class Study:
     train: tuple[Any, Any] | Stream
     """The examples trained on ``(x, y)``, or what draws them."""
     evals: dict[str, tuple[Any, Any]]
-    """The sets evaluated after every epoch; there is a ``test``."""
+    """The sets evaluated after every epoch; there is a ``test``. One called ``train``, the examples trained on, makes
+    ``train_loss`` and the like exact, where else they are means over an epoch while it moves."""
     watch: Watch | None = None
     same_epochs: bool = False
     """Whether a resumed run must train as long as it was to, because the learning rate depends on it."""
@@ -61,8 +62,12 @@ class Study:
     reference: Sequence[runfolder.Reference] = ()
 
     def facts(self, epochs: int) -> runfolder.DatasetFacts:
-        """The data for ``result.json``; of a stream, as many training examples as it gives in so many epochs."""
-        count = len(self.train[1]) if isinstance(self.train, tuple) else epochs * self.train.steps * self.task.batch
+        """The data for ``result.json``; of a stream without end, as many training examples as it gives in so many
+        epochs."""
+        if isinstance(self.train, tuple):
+            count = len(self.train[1])
+        else:
+            count = self.train.examples or epochs * self.train.steps * self.task.batch
         test = len(self.evals["test"][1])
         return {"name": self.dataset.name, "source": self.dataset.source, "train": count, "test": test}
 
@@ -100,7 +105,7 @@ class Outcome(NamedTuple):
 def conduct(name: str, settings: TrainingSettings, study: Study) -> dict[str, Any]:
     """`carry_out` as a command does it: ends with a table, and returns what ``result.json`` says. Raises the same."""
     outcome = carry_out(name, settings, study)
-    _conclude(Console(), outcome.result, outcome.out)
+    conclude(outcome)
     return outcome.result
 
 
@@ -181,11 +186,14 @@ def carry_out(name: str, settings: TrainingSettings, study: Study, began: float 
 
     history = progress.history
     if history:
-        figure = plots.learning_curves(history, f"{name} on {study.dataset.name}")
+        steps = study.train.steps if isinstance(study.train, Stream) else None
+        title = f"{name} on {study.dataset.name}"
+        figure = plots.learning_curves(history, title, study.reference, steps=steps)
         runfolder.save_figure(figure, out / "learning_curves.png")
     last = {row["run"]: row for row in history}
     metrics = dict(fitted.metrics)
-    for column in ("train_loss", "train_accuracy"):
+    trained_on = dict.fromkeys(column for row in history for column in row if column.startswith("train_"))
+    for column in (column for column in trained_on if column not in metrics):
         metrics[column] = np.array([last.get(run, {}).get(column, np.nan) for run in range(settings.seeds)])
     failed = jax.device_get(progress.runs.failed_at)
     result = runfolder.write_result(
@@ -333,12 +341,14 @@ def _introduce(console: Console, name: str, settings: TrainingSettings, study: S
     table.add_section()
     table.add_row("all", "", "", "", f"{parameter_count(model):,}")
     console.print(table)
-    sizes = "".join(f", {len(labels):,} for {part}" for part, (_, labels) in study.evals.items())
+    sizes = "".join(f", {len(labels):,} for {part}" for part, (_, labels) in study.evals.items() if part != "train")
     facts = study.facts(settings.total_epochs())
     console.print(f"{facts['name']} ({facts['source']}): {facts['train']:,} examples to train on{sizes}; on {devices}")
 
 
-def _conclude(console: Console, result: dict[str, Any], out: Path) -> None:
+def conclude(outcome: Outcome) -> None:
+    """End with a table of the metrics, the seconds, and what lies where."""
+    console, result = Console(), outcome.result
     table = Table(title="Result", title_justify="left")
     table.add_column("metric")
     for column in ("mean", "std", "runs"):
@@ -351,9 +361,10 @@ def _conclude(console: Console, result: dict[str, Any], out: Path) -> None:
         table.add_row(metric, number(values["mean"]), number(values["std"]), "  ".join(map(number, values["runs"])))
     console.print(table)
     seconds = result["seconds"]
+    files = sorted(path.name for path in outcome.out.iterdir() if not path.name.startswith("."))
     console.print(
         f"{seconds['total']:.1f} s ({seconds['compile']:.1f} s compiling, {seconds['train']:.1f} s training); "
-        f"result.json, history.csv, learning_curves.png and checkpoint are in {out}"
+        f"{', '.join(files)} are in {outcome.out}"
     )
 
 

@@ -57,6 +57,24 @@ class Stream:
     """``draw(key, n)``: n examples ``(x, y)``; pure, n static."""
     steps: int
     """The training steps that count as an epoch: after each epoch there is an evaluation and a row of the history."""
+    examples: int | None = None
+    """How many different examples there are; None where there is no end of them."""
+
+
+def full_batch(data: tuple[Any, Any], steps: int) -> Stream:
+    """A stream that has all the examples of ``(x, y)`` in every batch, in their order; ``steps`` count as an epoch.
+
+    For a `Task` whose batch is as large as the data: a smaller one has the first examples alone, and a larger one is a
+    ValueError when it is drawn.
+    """
+    examples = _examples(data)
+
+    def draw(key, n):
+        if n > examples:
+            raise ValueError(f"a batch of {n} is more than the {examples} examples that there are")
+        return jax.tree.map(lambda a: jnp.asarray(a)[:n], data)
+
+    return Stream(draw, steps, examples)
 
 
 @dataclass(frozen=True)
@@ -113,6 +131,29 @@ def cross_entropy(
     loss = optax.softmax_cross_entropy_with_integer_labels(logits, y)
     right = (jnp.argmax(logits, -1) == y).astype(loss.dtype)
     return {"loss": loss, "accuracy": right, "error": 1 - right}
+
+
+def squared_error(
+    model: Any,
+    x: Any,
+    y: Float[Array, "b t k"],
+    hparams: Hparams,
+    key: Key[Array, ""] | None,
+    *,
+    counted: Bool[Array, "t k"] | None = None,
+) -> dict[str, Float[Array, "b"]]:
+    """Regression at every step: the squared errors of each output, in the mean over time.
+
+        mse_k = mean_t (y_tk - model(x)_tk)^2,    loss = sum_k mse_k,    mse = mean_k mse_k
+
+    ``mse_1``, ``mse_2`` and so on are reported where there are several outputs. Where ``counted`` is given, the mean
+    over time is that of the steps where it is true, of which every output has some.
+    """
+    squares = jnp.square(y - model(x, key=key, dropout=hparams.dropout))
+    means = squares.mean(1) if counted is None else squares.mean(1, where=jnp.asarray(counted))
+    outputs = means.shape[-1]
+    each = {f"mse_{output + 1}": means[:, output] for output in range(outputs)} if outputs > 1 else {}
+    return {"loss": means.sum(-1), "mse": means.mean(-1), **each}
 
 
 def start(

@@ -5,6 +5,7 @@ import math
 import os
 import subprocess
 import sys
+from functools import partial
 from types import SimpleNamespace
 
 import jax
@@ -16,7 +17,7 @@ from flax import nnx
 
 from jaxrnn import train
 from jaxrnn.layers import stack
-from jaxrnn.models import Classifier
+from jaxrnn.models import Classifier, Regressor
 from jaxrnn.train import (
     Hparams,
     Progress,
@@ -28,8 +29,10 @@ from jaxrnn.train import (
     abstract_runs,
     cross_entropy,
     fit,
+    full_batch,
     shares,
     spread,
+    squared_error,
     start,
 )
 
@@ -550,6 +553,71 @@ def test_a_stream_stopped_and_resumed_is_uninterrupted(monkeypatch):
     quiet_fit(task(), keys(2), data=STREAM, stop=stop_after(8), save=kept.append)
     assert (kept[-1].epoch, kept[-1].step) == (1, 2)
     assert_same_bits(quiet_fit(task(), keys(2), data=STREAM, resume=kept[-1]), whole)
+
+
+# --- regression on all examples at once ------------------------------------------------------------------------------
+
+
+TRUE = np.random.default_rng(2).normal(size=(N, T, 2))
+
+
+def regression(counted=None, batch=N):
+    def make_model(rngs, hparams):
+        return Regressor(stack("elman", D, [H], init="pytorch", rngs=rngs), 2, init="pytorch", rngs=rngs)
+
+    objective = squared_error if counted is None else partial(squared_error, counted=counted)
+    return Task(make_model, objective, lambda h: optax.sgd(h.learning_rate), batch)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_squared_error_is_summed_over_outputs_and_averaged_over_the_steps_that_count(masked):
+    counted = np.ones((T, 2), bool)
+    if masked:
+        counted[:1, 0] = counted[:3, 1] = False
+    with jax.enable_x64(True):
+        model = regression().make_model(nnx.Rngs(0), Hparams())
+        found = squared_error(model, jnp.asarray(TRAIN[0]), TRUE, Hparams(), None, counted=counted if masked else None)
+        errors = np.where(counted, TRUE - np.asarray(model(jnp.asarray(TRAIN[0]))), 0)
+    each = np.square(errors).sum(1) / counted.sum(0)
+    assert list(found) == ["loss", "mse", "mse_1", "mse_2"]
+    for name, expected in {
+        "loss": each.sum(1), "mse": each.mean(1), "mse_1": each[:, 0], "mse_2": each[:, 1],
+    }.items():  # fmt: skip
+        np.testing.assert_allclose(found[name], expected, rtol=1e-12)
+
+
+def test_a_single_output_has_no_number():
+    def one(x, **options):
+        return jnp.zeros((len(x), T, 1))
+
+    found = squared_error(one, TRAIN[0], TRUE[..., :1], Hparams(), None)
+    assert list(found) == ["loss", "mse"]
+    np.testing.assert_allclose(found["loss"], found["mse"])
+
+
+def test_full_batch_training_is_plain_gradient_descent_and_its_training_set_can_be_evaluated():
+    with jax.enable_x64(True):
+        key, job, data = jax.random.key(3), regression(), (TRAIN[0], TRUE)
+        stream = full_batch(data, 3)
+        assert stream.examples == N
+        fitted = quiet_fit(job, key, Hparams(learning_rate=0.1), stream, epochs=2, evals={"train": data})
+        model = start(job, key, Hparams(), data).model
+
+        def loss(model):
+            return jnp.square(model(jnp.asarray(TRAIN[0])) - TRUE).sum(-1).mean()
+
+        for _ in range(6):
+            model = jax.tree.map(lambda weight, slope: weight - 0.1 * slope, model, jax.grad(loss)(model))
+        for leaf, mine in zip(jax.tree.leaves(fitted.progress.runs.model), jax.tree.leaves(model), strict=True):
+            np.testing.assert_allclose(leaf, mine, rtol=1e-10, atol=1e-12)
+        # the evaluation after the epoch stands where the mean over the epoch would
+        assert fitted.progress.history[-1]["train_loss"] == pytest.approx(float(loss(model)), rel=1e-12)
+        assert fitted.metrics["train_loss"] == pytest.approx(float(loss(model)), rel=1e-12)
+
+
+def test_a_batch_larger_than_all_examples_is_an_error():
+    with pytest.raises(ValueError, match=f"a batch of {N + 1} is more than the {N} examples"):
+        quiet_fit(regression(batch=N + 1), keys(1), data=full_batch((TRAIN[0], TRUE), 3), evals={})
 
 
 # --- a trainer kept --------------------------------------------------------------------------------------------------

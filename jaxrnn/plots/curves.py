@@ -26,42 +26,59 @@ _SPLITS = {
     "test": ("test", Look(style.BLUE, "-", "o")),
 }
 _PANELS = (_Panel("loss", "cross-entropy loss", "nats", 1), _Panel("accuracy", "accuracy", "%", 100))
+_REGRESSION = _Panel("mse", "mean squared error", "", 1)
 _COMPARED = (_Panel("test_loss", "test loss", "nats", 1), _Panel("test_error", "test error", "%", 100))
 
 
 def learning_curves(
-    history: Sequence[Mapping[str, Any]], title: str, reference: Iterable[Mapping[str, Any]] = ()
+    history: Sequence[Mapping[str, Any]],
+    title: str,
+    reference: Iterable[Mapping[str, Any]] = (),
+    *,
+    steps: int | None = None,
 ) -> "Figure":
-    """Loss (left) and accuracy (right) against the epoch, training dashed and test solid.
+    """Loss (left) and accuracy (right) against the epoch, or the mean squared error; training dashed and test solid.
 
     ``history`` has a row per run and epoch: ``run``, ``epoch`` and any of ``train_loss``, ``train_accuracy``,
-    ``test_loss``, ``test_accuracy``, losses in nats and accuracies as fractions; other keys are not looked at. One
-    run is a line; several are their mean, in a band from the lowest to the highest. A value that is absent, None or
-    not finite (of a run that was frozen, say) counts in neither: the mean is then of the runs that are left. A panel
-    without a key in any row is left out.
+    ``test_loss``, ``test_accuracy``, losses in nats and accuracies as fractions; other keys are not looked at. Where
+    there is ``train_mse`` or ``test_mse`` they alone are drawn, on a logarithmic axis. One run is a line; several are
+    their mean, in a band from the lowest to the highest. A value that is absent, None or not finite (of a run that was
+    frozen, say) counts in neither: the mean is then of the runs that are left. A panel without a key in any row is left
+    out.
 
     ``reference`` takes the rows of ``result.json``; those with a metric that is drawn here become dotted level lines.
+    Where an epoch is nothing but so many training ``steps``, those are counted below.
     """
     keys = {key for row in history for key in row}
-    panels = [panel for panel in _PANELS if any(f"{split}_{panel.key}" in keys for split in _SPLITS)] or _PANELS[:1]
+    panels = [panel for panel in (_REGRESSION, *_PANELS) if any(f"{split}_{panel.key}" in keys for split in _SPLITS)]
+    panels = panels[:1] if _REGRESSION in panels else panels or [*_PANELS[:1]]
     level_colours = itertools.cycle((style.BLACK, style.GREEN, style.PURPLE))
 
     figure = style.figure(title, 9, 4.5)
     entries: dict[str, Any] = {}
     for panel, axes in zip(panels, figure.subplots(1, len(panels), squeeze=False)[0], strict=True):
-        _prepare(axes, f"{panel.name} ({panel.unit})")
+        unit = f" {panel.unit}" if panel.unit else ""
+        drawn = {split: _by_epoch(history, f"{split}_{panel.key}", panel.scale, steps or 1) for split in _SPLITS}
+        values = _values(drawn)
+        levels = [
+            (row["what"], row["value"] * panel.scale)
+            for row in reference
+            if row["metric"] in (f"{split}_{panel.key}" for split in _SPLITS)
+        ]
+        name, floor = _named(panel), -math.inf
+        if panel is _REGRESSION and values:
+            name = style.logarithmically(name)
+            floor = style.logarithmic(axes, [*values, *(level for _, level in levels)])
+        _prepare(axes, name, "epoch" if steps is None else "training step")
         for split, (name, look) in _SPLITS.items():
-            points = _by_epoch(history, f"{split}_{panel.key}", panel.scale)
-            if points:
+            if points := drawn[split]:
                 # where epochs are few a marker on each shows how many, and a single one is nothing but its marker
-                entries[name] = style.curve(axes, points, look, every=1 if len(points) <= 12 else None)
-        if not axes.has_data():
+                entries[name] = style.curve(axes, points, look, every=1 if len(points) <= 12 else None, floor=floor)
+        if not values:
             style.say(axes, "no finite value")
-        for row in reference:
-            if row["metric"] in (f"{split}_{panel.key}" for split in _SPLITS):
-                level = row["value"] * panel.scale
-                label = textwrap.fill(f"{row['what']}: {level:.4g} {panel.unit}", 45)
-                entries[label] = axes.axhline(level, color=next(level_colours), linestyle=":", linewidth=2)
+        for what, level in levels:
+            label = textwrap.fill(f"{what}: {level:.4g}{unit}", 45)
+            entries[label] = axes.axhline(level, color=next(level_colours), linestyle=":", linewidth=2)
     style.legend(figure, entries, style.of_runs([_runs(history)]), columns=2)
     return figure
 
@@ -77,13 +94,13 @@ def comparison(histories: Mapping[str, Sequence[Mapping[str, Any]]], title: str)
     figure = style.figure(title, 9, 5)
     names, entries = style.looks(histories), dict[str, Any]()
     for panel, axes in zip(_COMPARED, figure.subplots(1, len(_COMPARED)), strict=True):
-        _prepare(axes, f"{panel.name} ({panel.unit}, logarithmic)")
+        _prepare(axes, style.logarithmically(_named(panel)))
         drawn = {name: _by_epoch(history, panel.key, panel.scale) for name, history in histories.items()}
         drawn = {name: points for name, points in drawn.items() if points}
         if not drawn:
             style.say(axes, "no finite value")
             continue
-        floor = _logarithmic(axes, [value for points in drawn.values() for runs in points.values() for value in runs])
+        floor = style.logarithmic(axes, _values(drawn))
         for name, points in drawn.items():
             every = math.ceil(len(points) / 10)
             entries[name] = style.curve(axes, points, names[name], every=every, floor=floor, shade=0.15)
@@ -95,30 +112,23 @@ def _runs(history: Iterable[Mapping[str, Any]]) -> int:
     return len({row["run"] for row in history})
 
 
-def _by_epoch(history: Iterable[Mapping[str, Any]], key: str, scale: float) -> dict[int, list[float]]:
-    """The finite values of all runs at each epoch that has any, epochs in order."""
+def _by_epoch(history: Iterable[Mapping[str, Any]], key: str, scale: float, steps: int = 1) -> dict[int, list[float]]:
+    """The finite values of all runs at each epoch (of so many steps) that has any, epochs in order."""
     points: dict[int, list[float]] = {}
     for row in sorted(history, key=lambda row: row["epoch"]):
         for value in style.finite([row.get(key)]):
-            points.setdefault(int(row["epoch"]), []).append(scale * value)
+            points.setdefault(int(row["epoch"]) * steps, []).append(scale * value)
     return points
 
 
-def _prepare(axes: "Axes", name: str) -> None:
-    style.prepare(axes, "epoch", name)
+def _values(drawn: Mapping[str, Mapping[int, Sequence[float]]]) -> list[float]:
+    return [value for points in drawn.values() for runs in points.values() for value in runs]
+
+
+def _named(panel: _Panel) -> str:
+    return f"{panel.name} ({panel.unit})" if panel.unit else panel.name
+
+
+def _prepare(axes: "Axes", name: str, below: str = "epoch") -> None:
+    style.prepare(axes, below, name)
     style.whole_numbers(axes)
-
-
-def _logarithmic(axes: "Axes", values: Sequence[float]) -> float:
-    """Makes the upright axis logarithmic, for all of ``values``; returns where those are drawn that it cannot have."""
-    positive = [value for value in values if value > 0] or [1.0]
-    low, high = min(positive), max(positive)
-    floor = low / 2
-    axes.set_yscale("log")
-    zero = len(positive) < len(values) or min(values) <= 0
-    axes.set_ylim((floor if zero else low) / 1.2, high * 1.2)
-    ticks = style.log_ticks(low / 1.2, high * 1.2)
-    labels = [f"{tick:g}" for tick in ticks]
-    axes.set_yticks([floor, *ticks] if zero else ticks, ["0", *labels] if zero else labels)
-    axes.set_yticks([], minor=True)
-    return floor

@@ -6,6 +6,7 @@ colour vision tell apart, and the line styles and markers say it again. The lett
 
 import itertools
 import math
+import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -115,6 +116,11 @@ def legend(figure: "Figure", entries: Mapping[str, Any], title: str | None = Non
         below.remove()
 
 
+def tidy(number: str) -> str:
+    """``1e-05`` as ``1e-5``, ``1e+06`` as ``1e6``."""
+    return re.sub(r"e\+?(-?)0*", r"e\1", number)
+
+
 def log_ticks(low: float, high: float) -> list[float]:
     """Round numbers from ``low`` to ``high``, both positive, for a logarithmic axis: few or many, as there is room."""
     from matplotlib.ticker import MaxNLocator
@@ -126,6 +132,33 @@ def log_ticks(low: float, high: float) -> list[float]:
         if len(ticks) >= enough:
             return ticks
     return [tick for tick in np.asarray(MaxNLocator(4).tick_values(low, high)).tolist() if low <= tick <= high]
+
+
+def logarithmic(axes: "Axes", values: Sequence[float]) -> float:
+    """Makes the upright axis logarithmic, for all of ``values``; returns where those are drawn that it cannot have.
+
+    Such values, 0 or below, stand on a tick "0" at its foot.
+    """
+    positive = [value for value in values if value > 0] or [1.0]
+    low, high = min(positive), max(positive)
+    floor = low / 2
+    zero = min(values) <= 0
+    axes.set_yscale("log")
+    ticks = log_ticks(low / 1.2, high * 1.2)
+    low = floor if zero else low
+    room = max((high / low) ** 0.04, 1.2)
+    axes.set_ylim(low / room, high * room)
+    ticks = [tick for tick in ticks if not zero or tick >= floor * (high / floor) ** 0.08]
+    ticks = ticks[:: math.ceil(len(ticks) / 10)]
+    labels = [tidy(f"{tick:.4g}") for tick in ticks]
+    axes.set_yticks([floor, *ticks] if zero else ticks, ["0", *labels] if zero else labels)
+    axes.set_yticks([], minor=True)
+    return floor
+
+
+def logarithmically(name: str) -> str:
+    """The name of an axis, with the word that it is logarithmic."""
+    return f"{name[:-1]}, logarithmic)" if name.endswith(")") else f"{name} (logarithmic)"
 
 
 class Spread(NamedTuple):

@@ -120,7 +120,7 @@ def heatmap(
     axes.spines[:].set_color(style.PALE)
     if known:
         bar = figure.colorbar(cells, ax=axes, pad=0.02)
-        name = _logarithmically(name) if decades else name
+        name = style.logarithmically(name) if decades else name
         bar.set_label(textwrap.fill(name, max(int(rows * high / 0.12), 16)), fontsize=style.LABEL)
         bar.ax.tick_params(labelsize=style.TEXT)
         if decades:
@@ -254,13 +254,15 @@ def bands(
     side = int(8.5 / (max((_inches(label)[0] for label in named), default=0) + 0.85))
     figure = style.figure(title, 9, 4.7 + 0.28 * math.ceil((len(named) + 1) / min(max(side, 1), 3)))
     axes = figure.subplots()
-    style.prepare(axes, x, _logarithmically(y) if log else y)
+    style.prepare(axes, x, style.logarithmically(y) if log else y)
     if not drawn:
         style.say(axes, "no finite value")
         return figure
     floor = -math.inf
     if log:
-        floor = _logarithmic(axes, [value for points in drawn.values() for runs in points.values() for value in runs])
+        floor = style.logarithmic(
+            axes, [value for points in drawn.values() for runs in points.values() for value in runs]
+        )
     looks = style.looks(named)
     entries: dict[str, Any] = {}
     others = len(drawn) - len(named)
@@ -372,10 +374,6 @@ def _unit(metric: str) -> tuple[str, float]:
     return (f"{metric} (%)", 100.0) if fraction else (metric, 1.0)
 
 
-def _logarithmically(name: str) -> str:
-    return f"{name[:-1]}, logarithmic)" if name.endswith(")") else f"{name} (logarithmic)"
-
-
 def _best(known: Sequence[float], best: Best) -> float:
     return (max if best == "high" else min)(known, default=math.nan)
 
@@ -383,11 +381,6 @@ def _best(known: Sequence[float], best: Best) -> float:
 def _decades(values: Sequence[float], metric: str = "") -> bool:
     """Whether they are positive, no accuracies, and so far apart that only a logarithmic axis shows them all."""
     return "accuracy" not in metric.lower() and min(values, default=0) > 0 and max(values) >= 20 * min(values)
-
-
-def _tidy(number: str) -> str:
-    """``1e-05`` as ``1e-5``, ``1e+06`` as ``1e6``."""
-    return re.sub(r"e\+?(-?)0*", r"e\1", number)
 
 
 def _numbers(values: Sequence[float], factor: float) -> Callable[[float], str]:
@@ -408,8 +401,8 @@ def _name(value: Any, letters: int = 24) -> str:
     """A value of a setting in few letters, words in lines of so many."""
     if not _numeric(value):
         return _wrapped(str(value), letters)
-    exact = _tidy(f"{value:.10g}")
-    return exact if len(exact) <= 8 else _tidy(f"{value:.4g}")
+    exact = style.tidy(f"{value:.10g}")
+    return exact if len(exact) <= 8 else style.tidy(f"{value:.4g}")
 
 
 def _wrapped(words: str, letters: int) -> str:
@@ -542,22 +535,3 @@ def _of_runs(counted: Iterable[int], ranges: str) -> str | None:
     """The words on what shows the median of the runs, as `jaxrnn.plots.style.of_runs` says of a mean."""
     said = style.of_runs(counted, ranges=ranges)
     return said and said.replace("mean", "median")
-
-
-def _logarithmic(axes: "Axes", values: Sequence[float]) -> float:
-    """Makes the upright axis logarithmic, for all of ``values``; returns where those are drawn that it cannot have."""
-    positive = [value for value in values if value > 0] or [1.0]
-    low, high = min(positive), max(positive)
-    floor = low / 2
-    zero = min(values) <= 0
-    axes.set_yscale("log")
-    ticks = style.log_ticks(low / 1.2, high * 1.2)
-    low = floor if zero else low
-    room = max((high / low) ** 0.04, 1.2)
-    axes.set_ylim(low / room, high * room)
-    ticks = [tick for tick in ticks if not zero or tick >= floor * (high / floor) ** 0.08]
-    ticks = ticks[:: math.ceil(len(ticks) / 10)]
-    labels = [_name(tick) for tick in ticks]
-    axes.set_yticks([floor, *ticks] if zero else ticks, ["0", *labels] if zero else labels)
-    axes.set_yticks([], minor=True)
-    return floor

@@ -190,7 +190,7 @@ def _metrics(study: Study) -> list[str]:
     kinds = jax.eval_shape(study.task.objective, model, *example, study.hparams, None)
     evaluated = [f"{part}_{kind}" for part in study.evals for kind in kinds]
     last = [] if study.watch is None else [f"last_{name}" for name in evaluated]
-    return [*evaluated, *(f"train_{kind}" for kind in kinds), *last]
+    return list(dict.fromkeys([*evaluated, *(f"train_{kind}" for kind in kinds), *last]))
 
 
 def free_memory() -> int:
