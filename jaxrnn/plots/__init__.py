@@ -4,11 +4,23 @@ Every function returns a matplotlib ``Figure``; `jaxrnn.plots.style` says how al
 imported by the first figure that is drawn, not by these modules.
 """
 
-from jaxrnn.plots import bits, comparison, confusion, curves, gates, quadratic, sequences, sweeps, theory, worked
+from jaxrnn.plots import (
+    bits,
+    comparison,
+    confusion,
+    curves,
+    gates,
+    quadratic,
+    regression,
+    sequences,
+    sweeps,
+    theory,
+    worked,
+)
 from jaxrnn.plots.curves import learning_curves
 from jaxrnn.plots.timings import LIBRARIES, timings
 
 __all__ = [
-    "LIBRARIES", "bits", "comparison", "confusion", "curves", "gates", "learning_curves", "quadratic", "sequences",
-    "sweeps", "theory", "timings", "worked",
+    "LIBRARIES", "bits", "comparison", "confusion", "curves", "gates", "learning_curves", "quadratic", "regression",
+    "sequences", "sweeps", "theory", "timings", "worked",
 ]  # fmt: skip

@@ -1,0 +1,222 @@
+"""An Elman network learns outputs that depend on inputs up to three steps back (NTU, question 2: N3, N4).
+
+python -m experiments.lagged_regression [--seeds 8]
+"""
+
+import sys
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from experiments import regression
+from experiments.regression import Pairs, RegressionSettings, in_range, middle_run, outputs_of, references
+from jaxrnn import plots, runfolder
+from jaxrnn.command import command
+from jaxrnn.data import Origin, lagged
+from jaxrnn.runfolder import Reference
+from jaxrnn.study import Experiment, Outcome, Study
+from jaxrnn.train import Fitted
+from jaxrnn.typing import Bool, Float
+
+FRESH_SEED = 11
+"""The seed of the sequences that are never trained on."""
+
+LEARNED = 3
+"""An output is learned where its error is at most so many times the noise floor."""
+
+OUTPUTS = ("y1", "y2")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(RegressionSettings):
+    """A recurrent network with a linear output at every step learns y1(t) = 5 x1(t) - 0.2 x3(t-1) + noise and
+    y2(t) = 25 x2(t-1) x3(t-3) + noise.
+
+    Trains on the eight sequences of NTU's tutorial, all of them in every step, and tests on eight fresh ones. Draws the
+    learning curve, the true outputs and the predictions, and sets the errors beside the noise floor, the mean, and the
+    best linear map of the last four inputs.
+    """
+
+    mask_warmup: bool = False
+    """Leave out of loss and errors the outputs that are noise alone, because their rule reads what there is not yet."""
+
+    @classmethod
+    def quick_defaults(cls) -> Self:
+        return cls(quick=True, seeds=2, steps=600, every=50, learning_rate=2e-2)
+
+
+class Row(NamedTuple):
+    """What one way to foretell the outputs comes to: mean squared errors ``(2,)``, one for each output."""
+
+    train: Float[np.ndarray, "2"]
+    test: Float[np.ndarray, "2"]
+
+
+def main(name: str, settings: Settings) -> dict[str, Any]:
+    """Train, and leave a run folder; returns what its ``result.json`` says."""
+    levels = baselines(*sequences(), counted_of(settings))
+    return regression.conduct(name, settings, study(settings), lambda outcome: show(settings, levels, outcome))
+
+
+def sequences() -> tuple[Pairs, Pairs]:
+    """The tutorial's sequences, and fresh ones."""
+    return Pairs(*lagged.draw()), Pairs(*lagged.draw(FRESH_SEED))
+
+
+def study(settings: Settings, data: Any = None) -> Study:
+    """One network. Raises SettingsError."""
+    settings.check()
+    train, test = sequences()
+    counted = counted_of(settings)
+    levels = baselines(train, test, counted)
+    return regression.study_of(
+        settings,
+        Origin("lagged sequences", f"NTU's, of NumPy's seed {lagged.SEED}; tested on those of seed {FRESH_SEED}"),
+        train,
+        test,
+        counted=counted if settings.mask_warmup else None,
+        answers=lambda fitted, parameters: answers(settings, levels, fitted, parameters),
+        reference=[row for what, level in levels.items() for row in _references(what, level)],
+    )
+
+
+EXPERIMENT = Experiment("lagged_regression", Settings, study)
+
+
+# --- what the networks stand beside -----------------------------------------------------------------------------------
+
+
+def counted_of(settings: Settings) -> Bool[np.ndarray, "t 2"]:
+    """The outputs that count in loss and errors."""
+    ruled = lagged.ruled()
+    return ruled if settings.mask_warmup else np.ones_like(ruled)
+
+
+def baselines(train: Pairs, test: Pairs, counted: Bool[np.ndarray, "t 2"]) -> dict[str, Row]:
+    """Without a network: knowing the rule, always the mean, and the best linear map of the inputs of the last four
+    steps (0 where there are none yet); what is fitted is fitted to the training sequences."""
+    means = [train.y[:, counted[:, k], k].mean() for k in range(2)]
+    weights = [linear_map(train, k, counted[:, k]) for k in range(2)]
+
+    def row(foretell):
+        return Row(*(squared_errors(foretell(pairs.x), pairs.y, counted) for pairs in (train, test)))
+
+    return {
+        "noise floor": row(lagged.rule),
+        "mean": row(lambda x: np.broadcast_to(means, (*x.shape[:2], 2))),
+        "linear map of lags 0 to 3": row(lambda x: np.stack([lag_features(x) @ each for each in weights], -1)),
+    }
+
+
+def lag_features(x: Float[np.ndarray, "n t d"], lags: int = 3) -> Float[np.ndarray, "n t f"]:
+    """At every step the inputs of that and the ``lags`` steps before, 0 where there are none yet, and a 1."""
+    t = x.shape[1]
+    delayed = [np.pad(x, ((0, 0), (lag, 0), (0, 0)))[:, :t] for lag in range(lags + 1)]
+    return np.concatenate([*delayed, np.ones((*x.shape[:2], 1))], -1)
+
+
+def linear_map(pairs: Pairs, output: int, steps: Bool[np.ndarray, "t"]) -> Float[np.ndarray, "f"]:
+    """The weights of the best linear map of `lag_features` to an output, over these steps, by least squares."""
+    features = lag_features(pairs.x)[:, steps]
+    weights, *_ = np.linalg.lstsq(features.reshape(-1, features.shape[-1]), pairs.y[:, steps, output].ravel())
+    return weights
+
+
+def squared_errors(
+    said: Float[np.ndarray, "n t 2"], y: Float[np.ndarray, "n t 2"], counted: Bool[np.ndarray, "t 2"]
+) -> Float[np.ndarray, "2"]:
+    """The mean squared error of each output over the sequences and the steps that count."""
+    return np.square(y - said).mean((0, 1), where=counted)
+
+
+# --- what is said -----------------------------------------------------------------------------------------------------
+
+
+def show(settings: Settings, levels: dict[str, Row], outcome: Outcome) -> None:
+    """Draw the true outputs, and beside them the run of the median training error; print the errors of all."""
+    train, _ = sequences()
+    errors = outcome.fitted.metrics["train_mse"]
+    run = middle_run(errors)
+    said = outputs_of(outcome.fitted, train.x, settings.devices)[run]
+    which = f"the run of the median error, {errors[run]:.3g}" if settings.seeds > 1 else f"error {errors[run]:.3g}"
+    for k, output in enumerate(OUTPUTS):
+        truth = {"truth": train.y[..., k]}
+        figure = plots.regression.sequences(truth, f"{output} of NTU's training sequences", output)
+        runfolder.save_figure(figure, outcome.out / f"truth_{output}.png")
+        title = f"{output} of the training sequences: truth, and the prediction of {which}"
+        figure = plots.regression.sequences(truth | {"prediction": said[..., k]}, title, output)
+        runfolder.save_figure(figure, outcome.out / f"prediction_{output}.png")
+    Console().print(_table(levels, outcome.fitted))
+
+
+def _table(levels: dict[str, Row], fitted: Fitted) -> Table:
+    table = Table(title="Mean squared errors; of the networks the median (lowest to highest)", title_justify="left")
+    table.add_column("sequences")
+    for what in ("output", *levels, "the networks", "the best"):
+        table.add_column(what, justify="right")
+    best = int(np.nanargmin(fitted.metrics["train_mse"]))
+    for part, sequences in (("train", "training"), ("test", "fresh")):
+        for k, output in enumerate((*OUTPUTS, "mean")):
+            errors = [getattr(row, part) for row in levels.values()]
+            known = [f"{each[k] if output != 'mean' else each.mean():.4g}" for each in errors]
+            found = fitted.metrics[f"{part}_mse" + (f"_{k + 1}" if output != "mean" else "")]
+            table.add_row("" if k else sequences, output, *known, in_range(found), f"{found[best]:.4g}")
+        table.add_section()
+    return table
+
+
+def _references(what: str, row: Row) -> list[Reference]:
+    """Of the fresh sequences each output alone: the mean of both would be a second line beside the training one's."""
+    train = {"train_mse": row.train.mean(), "train_mse_1": row.train[0], "train_mse_2": row.train[1]}
+    return references(what, train) + references(
+        f"{what}, fresh sequences", {"test_mse_1": row.test[0], "test_mse_2": row.test[1]}
+    )
+
+
+def answers(settings: Settings, levels: dict[str, Row], fitted: Fitted, parameters: int) -> dict[str, str]:
+    """NTU's question 2, for the data and the networks really used."""
+    (x, y), _ = sequences()
+    ruled = np.broadcast_to(lagged.ruled(), y.shape)
+    floor, mean, linear = levels.values()
+    metrics = fitted.metrics
+    learned = [metrics[f"train_mse_{k + 1}"] <= LEARNED * floor.train[k] for k in range(2)]
+    runs = int(np.isfinite(metrics["train_mse"]).sum())
+    later = np.arange(y.shape[1]) >= max(lagged.LAGS)
+    linear_later = [
+        np.square(lag_features(x)[:, later] @ linear_map(Pairs(x, y), k, later) - y[:, later, k]).mean()
+        for k in range(2)
+    ]
+    return {
+        "N3": (
+            f"{len(x)} sequences of {x.shape[1]} steps of {x.shape[2]} inputs from U(0, 1), drawn by NumPy's legacy "
+            f"generator from seed {lagged.SEED} and before the noise, so that they are the tutorial's to the bit: the "
+            f"inputs add up to {x.sum():.10f}, the outputs to {y.sum():.10f}. Where there is no x(t-1) or x(t-3) yet "
+            f"the tutorial applies no formula, and {(~ruled)[..., 0].sum()} values of y1 and {(~ruled)[..., 1].sum()} "
+            f"of y2 are noise alone. Who knows the rule is left with the noise, whose mean "
+            f"square is {np.square(y - lagged.rule(x)).mean():.6f}."
+        ),
+        "N4": (
+            f"Trained for {settings.steps:,} steps of {settings.optimiser} at {settings.learning_rate:g} on all "
+            f"sequences at once, {runs} network{'s' * (runs > 1)} of {settings.hidden} hidden units ({settings.cell}, {parameters} "
+            f"parameters) with two linear outputs come to a mean squared error (median, lowest to highest) of "
+            f"{in_range(metrics['train_mse'])}: y1 {in_range(metrics['train_mse_1'])}, y2 "
+            f"{in_range(metrics['train_mse_2'])}. On {lagged.SEQUENCES} fresh sequences it is "
+            f"{in_range(metrics['test_mse'])}. Always saying the mean gives {mean.train.mean():.4g} "
+            f"({mean.train[0]:.4g} and {mean.train[1]:.4g}), the best linear map of the inputs of the last four steps "
+            f"{linear.train.mean():.4g} ({linear.train[0]:.4g} and {linear.train[1]:.4g}; from the fourth step on "
+            f"{linear_later[0]:.4g} and {linear_later[1]:.4g}), the rule itself {floor.train.mean():.4g}. The linear "
+            f"y1 is learned to within {LEARNED} times the noise floor by {learned[0].sum()} of {runs} networks, the "
+            f"product y2, which needs a memory that multiplies, by {learned[1].sum()}; the lowest errors of the two "
+            f"are {np.nanmin(metrics['train_mse_1']) / floor.train[0]:.3g} and "
+            f"{np.nanmin(metrics['train_mse_2']) / floor.train[1]:.3g} times their floors."
+            if runs
+            else "No network kept a finite loss."
+        ),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(command("lagged_regression", Settings, main))

@@ -1,0 +1,185 @@
+"""An LSTM learns the sums of neighbours from three short sequences, and is asked for two others (NTU, question 3: N5).
+
+python -m experiments.sum_of_neighbours [--seeds 8]
+"""
+
+import sys
+from dataclasses import dataclass
+from typing import Any, Self
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from rich.console import Console
+from rich.table import Table
+
+from experiments import regression
+from experiments.regression import Pairs, RegressionSettings, in_range, outputs_of, references
+from jaxrnn import plots, runfolder
+from jaxrnn.command import command
+from jaxrnn.data import Origin, neighbours
+from jaxrnn.scan import unroll
+from jaxrnn.study import Experiment, Outcome, Study
+from jaxrnn.train import Fitted
+from jaxrnn.typing import Array, Float
+
+SEQUENCES, STEPS = 1000, 100
+"""How many random sequences of whole numbers the exact unit is tried on, and how long they are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(RegressionSettings):
+    """An LSTM with a linear output at every step learns three pairs of sequences of NTU's tutorial.
+
+    They are sums of neighbours, y(t) = x(t) + x(t-1). All are in every training step. Draws the learning curve, and
+    what the networks then say to (1 2 3 4) and (4 5 6 7) beside the rule and the tutorial's own outputs.
+    """
+
+    cell: regression.CellName = "lstm"
+    """The recurrent cell."""
+    hidden: int = 10
+    """Hidden units."""
+    learning_rate: float = 1e-3
+    """Its learning rate."""
+
+    @classmethod
+    def quick_defaults(cls) -> Self:
+        return cls(quick=True, seeds=2, steps=1000, every=50, learning_rate=1e-2)
+
+
+def main(name: str, settings: Settings) -> dict[str, Any]:
+    """Train, and leave a run folder; returns what its ``result.json`` says."""
+    return regression.conduct(name, settings, study(settings), lambda outcome: show(settings, outcome))
+
+
+def study(settings: Settings, data: Any = None) -> Study:
+    """One network. Raises SettingsError."""
+    settings.check()
+    test = Pairs(neighbours.TEST_X, neighbours.rule(neighbours.TEST_X))
+    printed = np.square(neighbours.PRINTED - test.y).mean()
+    return regression.study_of(
+        settings,
+        Origin("sums of neighbours", "NTU's three pairs; tested on the two sequences that it asks for"),
+        Pairs(neighbours.TRAIN_X, neighbours.TRAIN_Y),
+        test,
+        answers=lambda fitted, parameters: answers(settings, fitted, parameters),
+        reference=references("the tutorial's own LSTM, test", {"test_mse": printed}),
+    )
+
+
+EXPERIMENT = Experiment("sum_of_neighbours", Settings, study)
+
+
+# --- one unit is enough -----------------------------------------------------------------------------------------------
+
+
+class LinearUnit(nnx.Module):
+    """One linear unit that keeps the last input, and an output that reads it before the step:
+
+        h(t) = x(t),    y(t) = x(t) + h(t-1),    h(0) = 0
+
+    It is the rule itself. Read after the step, as in an Elman network, it would not be: see `error_of_new_state`.
+    """
+
+    def __call__(self, carry: Array, x: Float[Array, "*b 1"]) -> tuple[Array, Float[Array, "*b 1"]]:
+        return x, x + carry
+
+    def initial_carry(self, batch_shape: tuple[int, ...]) -> Array:
+        return jnp.zeros((*batch_shape, 1))
+
+
+def error_of_unit(x: Float[np.ndarray, "n t 1"]) -> float:
+    """By how much a `LinearUnit` misses the rule on these sequences, at most."""
+    _, y = unroll(LinearUnit(), jnp.asarray(x, float))
+    return float(np.abs(np.asarray(y) - neighbours.rule(x)).max())
+
+
+def error_of_new_state(x: Float[np.ndarray, "n t 1"], y: Float[np.ndarray, "n t 1"]) -> tuple[float, float]:
+    """The lowest mean squared error of one linear unit that is read after the step, and its recurrent weight w:
+
+        h(t) = u x(t) + w h(t-1) + b,    y(t) = v h(t) + c
+
+    For any w that is a linear map of x(t) + w x(t-1) + w^2 x(t-2) + ..., of 1 + w + w^2 + ... (t terms), and of 1: the
+    best one by least squares, the best w of thousandths from -2 to 2. To forget x(t-2) it must forget x(t-1) too.
+    """
+    steps = x.shape[1]
+    best = (np.inf, 0.0)
+    for w in np.linspace(-2, 2, 4001):
+        powers = np.tril(w ** np.abs(np.subtract.outer(np.arange(steps), np.arange(steps))))
+        history = x[..., 0] @ powers.T
+        features = np.stack([history, np.broadcast_to(powers.sum(1), history.shape), np.ones_like(history)], -1)
+        weights, *_ = np.linalg.lstsq(features.reshape(-1, 3), y.ravel())
+        best = min(best, (float(np.square(features @ weights - y[..., 0]).mean()), float(w)))
+    return best
+
+
+# --- what is said -----------------------------------------------------------------------------------------------------
+
+
+def show(settings: Settings, outcome: Outcome) -> None:
+    """Draw and print what the networks say to the sequences asked for."""
+    said = outputs_of(outcome.fitted, neighbours.TEST_X, settings.devices)[..., 0]
+    rule, printed = neighbours.rule(neighbours.TEST_X)[..., 0], neighbours.PRINTED[..., 0]
+    panels = {
+        f"to {_listed(x)}": {"rule": rule[n], "runs": said[:, n], "others": {"the tutorial's LSTM": printed[n]}}
+        for n, x in enumerate(neighbours.TEST_X[..., 0])
+    }
+    figure = plots.regression.against_rule(
+        panels, "What networks that learned three pairs say to others", "output y(t)"
+    )
+    runfolder.save_figure(figure, outcome.out / "answers.png")
+
+    table = Table(title="Outputs; of the networks the median (lowest to highest)", title_justify="left")
+    table.add_column("input")
+    for column in ("step", "the rule", "the tutorial's", "the networks"):
+        table.add_column(column, justify="right")
+    for n, x in enumerate(neighbours.TEST_X[..., 0]):
+        for t in range(len(x)):
+            row = (f"{rule[n, t]:g}", f"{printed[n, t]:.4f}", in_range(said[:, n, t]))
+            table.add_row("" if t else _listed(x), str(t + 1), *row)
+        errors = [np.square(each - rule[n]).mean(-1) for each in (printed[n], said[:, n])]
+        table.add_row("", "error", "0", *map(in_range, errors))
+        table.add_section()
+    Console().print(table)
+
+
+def _listed(numbers: Any) -> str:
+    return f"({' '.join(f'{number:g}' for number in numbers)})"
+
+
+def answers(settings: Settings, fitted: Fitted, parameters: int) -> dict[str, str]:
+    """NTU's question 3, for the networks really trained."""
+    said = outputs_of(fitted, neighbours.TEST_X, settings.devices)[..., 0]
+    rule = neighbours.rule(neighbours.TEST_X)[..., 0]
+    trained = fitted.metrics["train_mse"]
+    runs = int(np.isfinite(trained).sum())
+    outputs = "; ".join(
+        f"to {_listed(x)} " + ", ".join(in_range(said[:, n, t]) for t in range(len(x)))
+        + f" where the rule gives {_listed(rule[n])} and the tutorial prints {_listed(neighbours.PRINTED[n, :, 0])}"
+        for n, x in enumerate(neighbours.TEST_X[..., 0])
+    )  # fmt: skip
+    printed = np.square(neighbours.PRINTED[..., 0] - rule).mean()
+    x = np.concatenate([neighbours.TRAIN_X, neighbours.TEST_X])
+    drawn = np.random.default_rng(settings.seed).integers(-100, 101, (SEQUENCES, STEPS, 1)).astype(float)
+    missed, missed_drawn = error_of_unit(x), error_of_unit(drawn)
+    lowest, w = error_of_new_state(neighbours.TRAIN_X, neighbours.TRAIN_Y)
+    return {
+        "N5": (
+            f"Trained for {settings.steps:,} steps of {settings.optimiser} at {settings.learning_rate:g} on the three "
+            f"pairs at once, {runs} network{'s' * (runs > 1)} of {settings.hidden} units ({settings.cell}, {parameters} parameters) "
+            f"with a linear output have mean squared errors of {in_range(trained)} (median, lowest to highest) on "
+            f"them. They say (medians, lowest to highest) {outputs}. Their mean squared error there is "
+            f"{in_range(fitted.metrics['test_mse'])}, that of what the tutorial prints {printed:.4g}: all twelve "
+            f"training outputs are x(t) + x(t-1), but three sequences do not tell that rule from others. One linear "
+            f"unit has it, h(t) = x(t), where the output reads x(t) and the state before the step, y(t) = x(t) + "
+            f"h(t-1): its largest error is {missed:g} on these five sequences and {missed_drawn:g} on {SEQUENCES:,} "
+            f"random ones of {STEPS} whole numbers. Read after the step, as in an Elman network, one linear unit has "
+            f"a mean squared error of at least {lowest:.3f} on the training pairs (recurrent weight {w:.3f})."
+            if runs
+            else "No network kept a finite loss."
+        )
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(command("sum_of_neighbours", Settings, main))
