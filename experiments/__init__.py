@@ -1,7 +1,7 @@
 """The experiments: one command each, `python -m experiments.<name> --help`."""
 
 EXPERIMENTS = (
-    "benchmark", "binary_addition", "gradient_flow", "lagged_regression", "lstm_gates", "mnist_compare", "mnist_fnn",
+    "benchmark", "binary_addition", "character_sentiment", "gradient_flow", "lagged_regression", "lstm_gates", "mnist_compare", "mnist_fnn",
     "mnist_gru", "mnist_lstm", "mnist_rnn", "optimizers", "palindromes", "parity", "sum_of_neighbours", "sweep",
     "tanh_vs_sigmoid", "worked_examples",
 )  # fmt: skip

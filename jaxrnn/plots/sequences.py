@@ -54,6 +54,42 @@ def readouts(
     return figure
 
 
+def letters(text: str, likelihood: Any, title: str, *, of: str, padding: int = 0) -> "Figure":
+    """How the likelihood of a class moves as a text is read character by character, from 0 to 1.
+
+    ``likelihood`` is ``(runs, steps)``, fractions: after each character of ``text``, and after each of ``padding``
+    steps that follow it, on a shaded ground. A thin line for each run, and the median of the runs that are finite; half
+    is a dotted line. ``of`` names the class, and a space is drawn as an open box.
+    """
+    values = np.asarray(likelihood, float)
+    runs, steps = values.shape
+    figure = style.figure(title, 11, 4.8)
+    axes = figure.subplots()
+    style.prepare(axes, "character read", f"likelihood of {of}", grid="y")
+    entries: dict[str, Any] = {}
+    places = np.arange(1, steps + 1)
+    if padding:
+        ground = axes.axvspan(len(text) + 0.5, steps + 0.5, color=style.PALE, alpha=0.5, linewidth=0, zorder=-1)
+        entries["padding, read as spaces"] = ground
+    entries["undecided"] = axes.axhline(0.5, color=style.BLACK, linestyle=":", linewidth=2)
+    if runs > 1:
+        for run in values:
+            (entries["a run"],) = axes.plot(places, run, color=style.SKY, linewidth=1)
+    finite = values[np.isfinite(values).all(1)]
+    if len(finite):
+        (line,) = axes.plot(
+            places, np.median(finite, axis=0), color=style.BLUE, linewidth=2.5, marker="o", markersize=5
+        )
+        entries[f"median of {runs} runs" if runs > 1 else f"likelihood of {of}"] = line
+    spelled = [letter.replace(" ", "\N{OPEN BOX}") for letter in text] + [""] * padding
+    axes.set_xticks(places, spelled, parse_math=False)
+    axes.tick_params(axis="x", length=0)
+    axes.set_xlim(0.5, steps + 0.5)
+    axes.set_ylim(0, 1)
+    style.legend(figure, dict(reversed(entries.items())))
+    return figure
+
+
 def trajectories(panels: Mapping[str, Mapping[str, Any]], title: str, *, unit: str = "row", every: int = 7) -> "Figure":
     """The way of the hidden state in the plane of its first two principal components, a panel for each model.
 

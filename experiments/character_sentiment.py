@@ -1,0 +1,150 @@
+"""The sentiment of a sentence, read character by character by GRUs of ten units that saw eleven sentences (NTU Q4).
+
+python -m experiments.character_sentiment [--seeds 8] [--mask] [--dropout-convention keep] [--sentence "..."]
+"""
+
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from experiments import character_regularisers, character_trained, characters
+from experiments.characters import CharacterSettings, judged
+from experiments.palindrome import NAMES
+from jaxrnn import runfolder
+from jaxrnn.command import command
+from jaxrnn.data import sentences
+from jaxrnn.data.sentences import CLASSES, NEGATIVE, POSITIVE
+from jaxrnn.plots.strips import Strip, strips
+from jaxrnn.plots.style import finite
+from jaxrnn.runfolder import Reference
+from jaxrnn.study import Experiment, Study, carry_out, conclude
+from jaxrnn.sweeps import median_percent
+from jaxrnn.train import Fitted
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Tested(NamedTuple):
+    """One of the paper's test sentences."""
+
+    name: str
+    """Of the set that it is by itself."""
+    text: str
+    label: int
+    printed: float
+    """How likely positive it is in the paper: the second column of what that printed, by its targets."""
+
+    def right(self, positive: Any) -> str:
+        """How many of the runs that came through judge it as a reader does."""
+        values = finite(positive)
+        return f"{sum((value > 0.5) == (self.label == POSITIVE) for value in values)} of {len(values)}"
+
+
+TESTED = tuple(
+    Tested(f"test_{place}", text, label, printed)
+    for place, ((text, label), printed) in enumerate(zip(sentences.TEST, (0.9881, 0.5641), strict=True), start=1)
+)
+
+
+def study(settings: CharacterSettings, data: Any = None) -> Study:
+    """One network, with its answer and the paper's numbers. Raises SettingsError."""
+    note = "the second column, of label 1, positive by the paper's targets; the slide's words take it for negative"
+    return replace(
+        characters.study(settings),
+        answers=lambda fitted, parameters: answers(settings, fitted, parameters),
+        reference=[
+            Reference(what="printed in the paper", metric=f"{one.name}_positive", value=one.printed, note=note)
+            for one in TESTED
+        ],
+    )
+
+
+EXPERIMENT = Experiment("character_sentiment", CharacterSettings, study)
+
+
+def main(name: str, settings: CharacterSettings) -> Any:
+    """Train, and leave a run folder; returns what its ``result.json`` says. Or ask a trained run."""
+    if settings.sentence is not None:
+        return character_trained.judge(name, settings.sentence, settings.out or Path("runs") / name)
+    console, trained = Console(), study(settings)
+    console.print(characters.convention(settings))
+    outcome = carry_out(name, settings, trained)
+    out, began = outcome.out, time.perf_counter()
+    positive = {one: outcome.fitted.metrics[f"{one.name}_positive"] for one in TESTED}
+    runfolder.save_figure(_figure(positive), out / "likelihoods.png")
+    console.print(_table(positive))
+
+    compared = character_regularisers.compare(settings, outcome.fitted.progress.runs, out)
+    by_way = {
+        way: {metric: runfolder.metric(values) for metric, values in of_way.items()} for way, of_way in compared.items()
+    }
+    seconds = outcome.result["seconds"]
+    seconds = {**seconds, "total": seconds["total"] + time.perf_counter() - began}
+    result = {**outcome.result, "regularisers": by_way, "seconds": seconds}
+    runfolder.write_json(out / "result.json", result)
+    conclude(outcome._replace(result=result))
+    return result
+
+
+def _table(positive: Mapping[Tested, Any]) -> Table:
+    table = Table(title="How likely the test sentences are which, to the median run", title_justify="left")
+    for column in ("sentence", "median run", "positive, lowest to highest", "right", "printed in the paper"):
+        table.add_column(column)
+    for one, values in positive.items():
+        there = finite(values)
+        row = [judged(values), f"{min(there):.4f} to {max(there):.4f}", one.right(values), judged([one.printed])]
+        table.add_row(f"{one.text} ({CLASSES[one.label]})", *row)
+    return table
+
+
+def _figure(positive: Mapping[Tested, Any]) -> "Figure":
+    named = {f"{one.text} ({CLASSES[one.label]})": one for one in positive}
+    panel = Strip(
+        "likelihood of positive",
+        {name: positive[one] for name, one in named.items()},
+        limits=(0, 1),
+        marks={name: one.printed for name, one in named.items()},
+    )
+    title = "How likely the networks find the test sentences positive"
+    return strips([panel], title, marked="printed in the paper", level=("undecided", 0.5))
+
+
+def answers(settings: CharacterSettings, fitted: Fitted, parameters: int) -> dict[str, str]:
+    """NTU's question 4, with what was measured."""
+    metrics = fitted.metrics
+    runs = len(metrics["test_loss"])
+    positive = {one: metrics[f"{one.name}_positive"] for one in TESTED}
+    said = "; ".join(
+        f"{one.text!r} {judged(values)}, right in {one.right(values)}, where the paper printed {judged([one.printed])}"
+        for one, values in positive.items()
+    )
+    both = int((metrics["test_accuracy"] == 1).sum())
+    end = "the last one" if settings.mask else f"{sentences.LENGTH} of them, spaces after the sentence's own"
+    guess = np.mean([label == NEGATIVE for _, label in sentences.TRAIN])
+    return {
+        "N6": (
+            f"A {NAMES[settings.cell]} layer of {settings.hidden} units reads one-hot characters "
+            f"({len(sentences.VOCABULARY)} ids) up to {end}, and a linear layer judges its last hidden state: "
+            f"{parameters:,} parameters, trained on all {len(sentences.TRAIN)} sentences in each of {settings.epochs} "
+            f"epochs by Adam at {settings.learning_rate:g}. {characters.convention(settings)} Cost and accuracy "
+            "against epochs are in learning_curves.png. At the end, without dropout, median (lowest to highest) of "
+            f"{runs} run{'s' if runs > 1 else ''}, the cost is {characters.spread(metrics['train_loss'])} nats and the "
+            f"accuracy {median_percent(metrics['train_accuracy'])}, where to say negative always is right in "
+            f"{guess:.1%}. Likelihoods of the test sentences to the median run: {said}. {both} of {runs} judge both "
+            f"right, and the test cost is {characters.spread(metrics['test_loss'])} nats. The targets say 0 for "
+            "negative and 1 for positive, so what the paper printed in its second column is the likelihood of "
+            "positive; its words read the columns the other way round."
+        )
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(command("character_sentiment", CharacterSettings, main))

@@ -1,0 +1,56 @@
+"""What trained networks make of a sentence of one's own: how likely it is negative or positive, letter by letter.
+
+Not a command itself: ``python -m experiments.character_sentiment --sentence "..." --out RUN``.
+"""
+
+import re
+from pathlib import Path
+
+import jax
+import numpy as np
+from rich.console import Console
+
+from experiments import characters
+from experiments.characters import CharacterSettings
+from jaxrnn import inference, plots, runfolder
+from jaxrnn.data import sentences
+from jaxrnn.data.sentences import CLASSES, LENGTH, POSITIVE
+from jaxrnn.study import restore_models, trained
+
+
+def judge(name: str, text: str, out: Path) -> np.ndarray:
+    """Judge a sentence with the run in ``out``; prints how likely the classes are, draws how that moves, returns it.
+
+    Returns the likelihoods after each step ``(runs, steps, classes)``: each character read, and each of the padding.
+
+    Raises:
+        CheckpointError: nothing is there, it is damaged, another command's, or no run kept a finite loss.
+        DataError: no text, or characters that the training sentences lack.
+        UserError: the figure cannot be written.
+    """
+    meta = trained(name, out)
+    settings = CharacterSettings(**meta["config"])
+    ids = sentences.encode(text, characters.padding(settings))
+    study = characters.study(settings)
+    models = restore_models(out, study.task, study.hparams, meta, keep_best=False)
+    read = text[:LENGTH]
+    steps = len(read) if settings.mask else LENGTH
+    found = inference.over(lambda model, ids: jax.nn.softmax(model.at_every_step(ids)), models, ids[None])[:, 0, :steps]
+
+    console = Console()
+    if len(text) > LENGTH:
+        console.print(f"Of the {len(text)} characters the first {LENGTH} are read: {read!r}", markup=False, soft_wrap=True)
+    positive = found[:, -1, POSITIVE]
+    verdict = characters.judged(positive)
+    console.print(f"{read!r}: {verdict}", markup=False, soft_wrap=True)
+    if len(positive) > 1:
+        console.print(
+            f"median of {len(positive)} runs; positive from {positive.min():.4f} to {positive.max():.4f}, "
+            f"and {(positive > 0.5).sum()} of {len(positive)} say {CLASSES[POSITIVE]}"
+        )
+    title = f"{read!r}: {verdict}"
+    figure = plots.sequences.letters(read, found[..., POSITIVE], title, of=CLASSES[POSITIVE], padding=steps - len(read))
+    file = out / f"sentence_{'_'.join(re.findall('[a-z]+', read.lower())) or 'blank'}.png"
+    runfolder.save_figure(figure, file)
+    console.print(f"How the likelihood moves from character to character is drawn in {file}")
+    return found
