@@ -1,13 +1,14 @@
 """The experiments: one command each, `python -m experiments.<name> --help`."""
 
 EXPERIMENTS = (
-    "benchmark", "binary_addition", "character_sentiment", "gradient_flow", "lagged_regression", "lstm_gates", "mnist_compare", "mnist_fnn",
-    "mnist_gru", "mnist_lstm", "mnist_rnn", "optimizers", "palindromes", "parity", "sum_of_neighbours", "sweep",
-    "tanh_vs_sigmoid", "worked_examples",
+    "benchmark", "binary_addition", "character_sentiment", "gradient_flow", "lagged_regression", "lstm_gates",
+    "mnist_compare", "mnist_fnn", "mnist_gru", "mnist_lstm", "mnist_rnn", "optimizers", "palindromes", "parity",
+    "sum_of_neighbours", "sweep", "tanh_vs_sigmoid", "worked_examples",
 )  # fmt: skip
 """Every command by its name; each runs to its end with ``--quick``."""
 
 SWEEPABLE = (
-    "lagged_regression", "lstm_gates", "mnist_gru", "mnist_lstm", "mnist_rnn", "palindromes", "sum_of_neighbours",
+    "character_sentiment", "lagged_regression", "lstm_gates", "mnist_gru", "mnist_lstm", "mnist_rnn", "palindromes",
+    "sum_of_neighbours",
 )  # fmt: skip
 """The commands that train one study, and so can be swept: their module has it as ``EXPERIMENT``."""
