@@ -143,11 +143,10 @@ def show(settings: Settings, levels: dict[str, Row], outcome: Outcome) -> None:
     said = outputs_of(outcome.fitted, train.x, settings.devices)[run]
     which = f"the run of the median error, {errors[run]:.3g}" if settings.seeds > 1 else f"error {errors[run]:.3g}"
     for k, output in enumerate(OUTPUTS):
-        truth = {"truth": train.y[..., k]}
-        figure = plots.regression.sequences(truth, f"{output} of NTU's training sequences", output)
+        figure = plots.regression.sequences(train.y[..., k], f"{output} of NTU's training sequences", output)
         runfolder.save_figure(figure, outcome.out / f"truth_{output}.png")
         title = f"{output} of the training sequences: truth, and the prediction of {which}"
-        figure = plots.regression.sequences(truth | {"prediction": said[..., k]}, title, output)
+        figure = plots.regression.sequences(train.y[..., k], title, output, prediction=said[..., k])
         runfolder.save_figure(figure, outcome.out / f"prediction_{output}.png")
     Console().print(_table(levels, outcome.fitted))
 
@@ -200,8 +199,8 @@ def answers(settings: Settings, levels: dict[str, Row], fitted: Fitted, paramete
         ),
         "N4": (
             f"Trained for {settings.steps:,} steps of {settings.optimiser} at {settings.learning_rate:g} on all "
-            f"sequences at once, {runs} network{'s' * (runs > 1)} of {settings.hidden} hidden units ({settings.cell}, {parameters} "
-            f"parameters) with two linear outputs come to a mean squared error (median, lowest to highest) of "
+            f"sequences at once, {runs} network{'s' * (runs > 1)} of {settings.hidden} hidden units ({settings.cell}, "
+            f"{parameters} parameters) with two linear outputs come to a mean squared error (median, lowest to highest) of "
             f"{in_range(metrics['train_mse'])}: y1 {in_range(metrics['train_mse_1'])}, y2 "
             f"{in_range(metrics['train_mse_2'])}. On {lagged.SEQUENCES} fresh sequences it is "
             f"{in_range(metrics['test_mse'])}. Always saying the mean gives {mean.train.mean():.4g} "

@@ -21,7 +21,7 @@ from jaxrnn.data import Origin, neighbours
 from jaxrnn.scan import unroll
 from jaxrnn.study import Experiment, Outcome, Study
 from jaxrnn.train import Fitted
-from jaxrnn.typing import Array, Float
+from jaxrnn.typing import Array, Float, Init
 
 SEQUENCES, STEPS = 1000, 100
 """How many random sequences of whole numbers the exact unit is tried on, and how long they are."""
@@ -39,6 +39,8 @@ class Settings(RegressionSettings):
     """The recurrent cell."""
     hidden: int = 10
     """Hidden units."""
+    init: Init = "pytorch"
+    """Initialisation: PyTorch's, or this library's default."""
     learning_rate: float = 1e-3
     """Its learning rate."""
 

@@ -13,6 +13,7 @@ from jaxrnn.plots import (
     quadratic,
     regression,
     sequences,
+    strips,
     sweeps,
     theory,
     worked,
@@ -22,5 +23,5 @@ from jaxrnn.plots.timings import LIBRARIES, timings
 
 __all__ = [
     "LIBRARIES", "bits", "comparison", "confusion", "curves", "gates", "learning_curves", "quadratic", "regression",
-    "sequences", "sweeps", "theory", "timings", "worked",
+    "sequences", "strips", "sweeps", "theory", "timings", "worked",
 ]  # fmt: skip

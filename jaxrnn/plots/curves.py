@@ -54,7 +54,7 @@ def learning_curves(
     panels = panels[:1] if _REGRESSION in panels else panels or [*_PANELS[:1]]
     level_colours = itertools.cycle((style.BLACK, style.GREEN, style.PURPLE))
 
-    figure = style.figure(title, 9, 4.5)
+    figure = style.figure(title, 9, 5.5 if _REGRESSION in panels else 4.5)
     entries: dict[str, Any] = {}
     for panel, axes in zip(panels, figure.subplots(1, len(panels), squeeze=False)[0], strict=True):
         unit = f" {panel.unit}" if panel.unit else ""

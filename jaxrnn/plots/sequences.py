@@ -80,7 +80,7 @@ def letters(text: str, likelihood: Any, title: str, *, of: str, padding: int = 0
         (line,) = axes.plot(
             places, np.median(finite, axis=0), color=style.BLUE, linewidth=2.5, marker="o", markersize=5
         )
-        entries[f"median of {runs} runs" if runs > 1 else f"likelihood of {of}"] = line
+        entries[f"median of {len(finite)} runs" if runs > 1 else f"likelihood of {of}"] = line
     spelled = [letter.replace(" ", "\N{OPEN BOX}") for letter in text] + [""] * padding
     axes.set_xticks(places, spelled, parse_math=False)
     axes.tick_params(axis="x", length=0)

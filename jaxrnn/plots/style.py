@@ -149,6 +149,8 @@ def logarithmic(axes: "Axes", values: Sequence[float]) -> float:
     room = max((high / low) ** 0.04, 1.2)
     axes.set_ylim(low / room, high * room)
     ticks = [tick for tick in ticks if not zero or tick >= floor * (high / floor) ** 0.08]
+    if len(ticks) > 10:
+        ticks = [tick for tick in ticks if f"{tick:e}".startswith("1.000000")]
     ticks = ticks[:: math.ceil(len(ticks) / 10)]
     labels = [tidy(f"{tick:.4g}") for tick in ticks]
     axes.set_yticks([floor, *ticks] if zero else ticks, ["0", *labels] if zero else labels)
