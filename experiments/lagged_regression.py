@@ -200,8 +200,8 @@ def answers(settings: Settings, levels: dict[str, Row], fitted: Fitted, paramete
         "N4": (
             f"Trained for {settings.steps:,} steps of {settings.optimiser} at {settings.learning_rate:g} on all "
             f"sequences at once, {runs} network{'s' * (runs > 1)} of {settings.hidden} hidden units ({settings.cell}, "
-            f"{parameters} parameters) with two linear outputs come to a mean squared error (median, lowest to highest) of "
-            f"{in_range(metrics['train_mse'])}: y1 {in_range(metrics['train_mse_1'])}, y2 "
+            f"{parameters} parameters) with two linear outputs come to a mean squared error (median, lowest to "
+            f"highest) of {in_range(metrics['train_mse'])}: y1 {in_range(metrics['train_mse_1'])}, y2 "
             f"{in_range(metrics['train_mse_2'])}. On {lagged.SEQUENCES} fresh sequences it is "
             f"{in_range(metrics['test_mse'])}. Always saying the mean gives {mean.train.mean():.4g} "
             f"({mean.train[0]:.4g} and {mean.train[1]:.4g}), the best linear map of the inputs of the last four steps "

@@ -92,7 +92,8 @@ class LinearUnit(nnx.Module):
 
 def error_of_unit(x: Float[np.ndarray, "n t 1"]) -> float:
     """By how much a `LinearUnit` misses the rule on these sequences, at most."""
-    _, y = unroll(LinearUnit(), jnp.asarray(x, float))
+    unit: Any = LinearUnit()  # a cell by what it does
+    _, y = unroll(unit, jnp.asarray(x, float))
     return float(np.abs(np.asarray(y) - neighbours.rule(x)).max())
 
 
@@ -123,12 +124,11 @@ def show(settings: Settings, outcome: Outcome) -> None:
     said = outputs_of(outcome.fitted, neighbours.TEST_X, settings.devices)[..., 0]
     rule, printed = neighbours.rule(neighbours.TEST_X)[..., 0], neighbours.PRINTED[..., 0]
     panels = {
-        f"to {_listed(x)}": {"rule": rule[n], "runs": said[:, n], "others": {"the tutorial's LSTM": printed[n]}}
+        f"to {_listed(x)}": {"rule": rule[n], "runs": said[:, n], "other": printed[n]}
         for n, x in enumerate(neighbours.TEST_X[..., 0])
     }
-    figure = plots.regression.against_rule(
-        panels, "What networks that learned three pairs say to others", "output y(t)"
-    )
+    title = "What networks that learned three pairs say to others"
+    figure = plots.regression.against_rule(panels, title, "output y(t)", other="the tutorial's LSTM")
     runfolder.save_figure(figure, outcome.out / "answers.png")
 
     table = Table(title="Outputs; of the networks the median (lowest to highest)", title_justify="left")
@@ -168,9 +168,9 @@ def answers(settings: Settings, fitted: Fitted, parameters: int) -> dict[str, st
     return {
         "N5": (
             f"Trained for {settings.steps:,} steps of {settings.optimiser} at {settings.learning_rate:g} on the three "
-            f"pairs at once, {runs} network{'s' * (runs > 1)} of {settings.hidden} units ({settings.cell}, {parameters} parameters) "
-            f"with a linear output have mean squared errors of {in_range(trained)} (median, lowest to highest) on "
-            f"them. They say (medians, lowest to highest) {outputs}. Their mean squared error there is "
+            f"pairs at once, {runs} network{'s' * (runs > 1)} of {settings.hidden} units ({settings.cell}, "
+            f"{parameters} parameters) with a linear output have a mean squared error on them (median, lowest to "
+            f"highest) of {in_range(trained)}. They say {outputs}. Their mean squared error there is "
             f"{in_range(fitted.metrics['test_mse'])}, that of what the tutorial prints {printed:.4g}: all twelve "
             f"training outputs are x(t) + x(t-1), but three sequences do not tell that rule from others. One linear "
             f"unit has it, h(t) = x(t), where the output reads x(t) and the state before the step, y(t) = x(t) + "

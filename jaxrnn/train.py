@@ -25,7 +25,7 @@ from flax import nnx
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxrnn.cells import zero_where_fixed
-from jaxrnn.typing import Array, Bool, Float, Int, Key
+from jaxrnn.typing import Array, ArrayLike, Bool, Float, Int, Key
 
 SEGMENT_SECONDS = 2.0
 """How much work a segment holds: what passes between two looks at the signals."""
@@ -140,14 +140,14 @@ def squared_error(
     hparams: Hparams,
     key: Key[Array, ""] | None,
     *,
-    counted: Bool[Array, "t k"] | None = None,
+    counted: ArrayLike | None = None,
 ) -> dict[str, Float[Array, "b"]]:
     """Regression at every step: the squared errors of each output, in the mean over time.
 
         mse_k = mean_t (y_tk - model(x)_tk)^2,    loss = sum_k mse_k,    mse = mean_k mse_k
 
-    ``mse_1``, ``mse_2`` and so on are reported where there are several outputs. Where ``counted`` is given, the mean
-    over time is that of the steps where it is true, of which every output has some.
+    ``mse_1``, ``mse_2`` and so on are reported where there are several outputs. Where ``counted``, ``(t, k)``, is
+    given, the mean over time is that of the steps where it is true, of which every output has some.
     """
     squares = jnp.square(y - model(x, key=key, dropout=hparams.dropout))
     means = squares.mean(1) if counted is None else squares.mean(1, where=jnp.asarray(counted))
