@@ -16,12 +16,12 @@ from rich.table import Table
 
 from experiments import characters
 from experiments.characters import CharacterSettings
-from jaxrnn import runfolder
+from jaxrnn import plots, runfolder
 from jaxrnn.cells import Cell
 from jaxrnn.command import Stopped, stop_requests
 from jaxrnn.data import sentences
 from jaxrnn.inference import accuracy
-from jaxrnn.plots.strips import Strip, strips
+from jaxrnn.plots.strips import Strip
 from jaxrnn.study import run_keys
 from jaxrnn.sweeps import median_percent
 from jaxrnn.train import Run, Trainer, progress_bar
@@ -129,7 +129,7 @@ def _figure(found: Mapping[str, Mapping[str, np.ndarray]]) -> "Figure":
         return Strip(words, {name: scale * values[metric] for name, values in found.items()}, **options)
 
     percent: dict[str, Any] = {"limits": (0, 100)}
-    return strips(
+    return plots.strips.strips(
         [
             panel("test cost (nats,\nlogarithmic)", "test_loss", 1, log=True),
             panel("test accuracy\n(%)", "test_accuracy", 100, **percent),

@@ -17,11 +17,11 @@ from rich.table import Table
 from experiments import character_regularisers, character_trained, characters
 from experiments.characters import CharacterSettings, judged
 from experiments.palindrome import NAMES
-from jaxrnn import runfolder
+from jaxrnn import plots, runfolder
 from jaxrnn.command import command
 from jaxrnn.data import sentences
 from jaxrnn.data.sentences import CLASSES, NEGATIVE, POSITIVE
-from jaxrnn.plots.strips import Strip, strips
+from jaxrnn.plots.strips import Strip
 from jaxrnn.plots.style import finite
 from jaxrnn.runfolder import Reference
 from jaxrnn.study import Experiment, Study, carry_out, conclude
@@ -114,7 +114,7 @@ def _figure(positive: Mapping[Tested, Any]) -> "Figure":
         marks={name: one.printed for name, one in named.items()},
     )
     title = "How likely the networks find the test sentences positive"
-    return strips([panel], title, marked="printed in the paper", level=("undecided", 0.5))
+    return plots.strips.strips([panel], title, marked="printed in the paper", level=("undecided", 0.5))
 
 
 def answers(settings: CharacterSettings, fitted: Fitted, parameters: int) -> dict[str, str]:

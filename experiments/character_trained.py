@@ -39,7 +39,9 @@ def judge(name: str, text: str, out: Path) -> np.ndarray:
 
     console = Console()
     if len(text) > LENGTH:
-        console.print(f"Of the {len(text)} characters the first {LENGTH} are read: {read!r}", markup=False, soft_wrap=True)
+        console.print(
+            f"Of the {len(text)} characters the first {LENGTH} are read: {read!r}", markup=False, soft_wrap=True
+        )
     positive = found[:, -1, POSITIVE]
     verdict = characters.judged(positive)
     console.print(f"{read!r}: {verdict}", markup=False, soft_wrap=True)

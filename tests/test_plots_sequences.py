@@ -145,3 +145,34 @@ def test_one_run_has_no_whiskers_and_one_that_failed_counts_nowhere():
     nothing.canvas.draw()
     assert points(nothing.axes[1].lines[0]) == [] and not nothing.axes[4].patches
     assert [label.get_text() for label in nothing.axes[4].get_xticklabels()] == list("0123")
+
+
+def test_letters_are_a_line_for_each_run_and_the_median():
+    likelihood = [[0.5, 0.25, 0.125], [0.5, 0.75, 1.0], [0.25, 0.5, 0.875], [0.5, np.nan, np.nan]]
+    figure = plots.sequences.letters("A b", likelihood, "t", of="positive")
+    (axes,) = figure.axes
+    assert axes.get_ylabel() == "likelihood of positive" and axes.get_ylim() == (0, 1)
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["A", "\N{OPEN BOX}", "b"]
+    undecided, *runs, median = axes.lines
+    assert set(undecided.get_ydata()) == {0.5}
+    assert points(runs[1]) == [(1, 0.5), (2, 0.75), (3, 1.0)] and len(runs) == 4
+    assert points(median) == [(1, 0.5), (2, 0.5), (3, 0.875)]
+    assert words(figure) == ["", "median of 3 runs", "a run", "undecided"]
+
+
+def test_padding_is_read_after_the_letters():
+    figure = plots.sequences.letters("ab", [[0.1, 0.2, 0.3, 0.4]], "t", of="negative", padding=2)
+    (axes,) = figure.axes
+    assert points(axes.lines[-1]) == [(1, 0.1), (2, 0.2), (3, 0.3), (4, 0.4)]
+    (ground,) = axes.patches
+    assert (ground.get_x(), ground.get_x() + ground.get_width()) == (2.5, 4.5)
+    assert words(figure) == ["", "likelihood of negative", "undecided", "padding, read as spaces"]
+
+
+@pytest.mark.parametrize("length", [1, 40])
+def test_letters_are_legible(tmp_path, length):
+    chance = np.random.default_rng(0).uniform(0, 1, (8, 40))
+    text = "I watched the movie with great interest a"[:length]
+    title = f"{text!r}: {{negative: 0.1702, positive: 0.8298}}"
+    figure = plots.sequences.letters(text, chance, title, of="positive", padding=40 - length)
+    assert_legible(figure, tmp_path / "a.png")

@@ -82,8 +82,8 @@ def strips(
         if panel.log:
             ticks = style.log_ticks(*axes.get_xlim())
             decades = [tick for tick in ticks if math.log10(tick).is_integer()]
-            ticks = decades if len(ticks) > 4 and len(decades) > 1 else ticks
-            ticks = ticks[:: math.ceil(len(ticks) / 4)]
+            if len(ticks) > 4 and len(decades) > 1:
+                ticks = decades[:: math.ceil(len(decades) / 3)]  # panels are narrow
             axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
             axes.xaxis.set_minor_locator(NullLocator())
         axes.tick_params(axis="y", length=0)
