@@ -47,21 +47,28 @@ class _Wrapper(Cell):
         return self.cell.mix(function, old, new)
 
     def _inner(self, carry: Carry, x: Any, read: Array | None, key: Key[Array, ""] | None) -> tuple[Carry, Array]:
-        """A step of the cell, with the key if it draws random numbers too."""
-        options: dict[str, Any] = {"key": key} if key is not None and getattr(self.cell, "random", False) else {}
+        """A step of the cell, with a key if it has one."""
+        options: dict[str, Any] = {} if key is None else {"key": key}
         return self.cell(carry, x, read=read, **options)
+
+    def _keys(self, key: Key[Array, ""] | None) -> tuple[Key[Array, ""] | None, Key[Array, ""] | None]:
+        """The wrapper's key and the cell's, of a step's: only where both draw is there one to split."""
+        if key is None or not _is_random(self.cell):
+            return key, None
+        own, inner = jax.random.split(key)
+        return own, inner
 
 
 class VariationalDropout(_Wrapper):
     """The same units dropped at every step of a row (Gal and Ghahramani 2016), on both sides of the weights.
 
-        x_t is read as                m_x * x_t / (1 - rate)           m_x (d,)
-        output(carry_{t-1}) as        m_h * output(carry_{t-1}) / (1 - rate)    m_h (h,)
-        each of m_x and m_h is 0 with probability ``rate``, else 1
+        x_t                    is read as    m_x * x_t / (1 - rate)
+        output(carry_{t-1})    is read as    m_h * output(carry_{t-1}) / (1 - rate)
 
-    What a step hands on past its weights (a GRU's ``z_t * h_{t-1}``, an LSTM's ``c_{t-1} * f_t``) is spared: dropped
-    at every step anew, it would be gone, or have grown by 1/(1 - rate) a step. Of inputs with their times, ``(x,
-    times)``, the times are spared. Without a key nothing is dropped, whatever the carry holds.
+    with m_x ``(d,)`` and m_h ``(h,)`` of zeros with probability ``rate``, else ones: in the mean, what was there. What a
+    step hands on past its weights (a GRU's ``z_t * h_{t-1}``, an LSTM's ``c_{t-1} * f_t``) is spared: it would be zero,
+    or grow by 1/(1 - rate) at every step. Of inputs with their times, ``(x, times)``, the times are spared. Without a
+    key nothing is dropped, whatever the carry holds.
 
     Carry: ``(the cell's, m_x (*b, d), m_h (*b, h))``. The masks are -1 until a row's first step under a key, which
     draws them: so a reset draws new ones, a masked step draws none, and the next chunk of a sequence goes on with
@@ -80,18 +87,18 @@ class VariationalDropout(_Wrapper):
 
     def __call__(self, carry, x, *, read=None, key=None):
         inner, m_x, m_h = carry
-        inner_key = None
-        if key is not None:
-            x_key, h_key, inner_key = jax.random.split(key, 3)
-            m_x, m_h = self._drawn(x_key, m_x), self._drawn(h_key, m_h)
+        own_key, inner_key = self._keys(key)
+        if own_key is not None:
+            m_x, m_h = self._drawn(own_key, m_x, m_h)
             read = self._dropped(m_h, self.cell.output(inner) if read is None else read)
             x = (self._dropped(m_x, x[0]), *x[1:]) if isinstance(x, tuple) else self._dropped(m_x, x)
         inner, y = self._inner(inner, x, read, inner_key)
         return (inner, m_x, m_h), y
 
-    def _drawn(self, key: Key[Array, ""], mask: Float[Array, "*b n"]) -> Float[Array, "*b n"]:
-        keep = jax.random.bernoulli(key, 1 - self.rate[...], mask.shape)
-        return jnp.where(mask < 0, keep.astype(mask.dtype), mask)
+    def _drawn(self, key: Key[Array, ""], *masks: Float[Array, "*b n"]) -> list[Float[Array, "*b n"]]:
+        both = jnp.concatenate(masks, axis=-1)
+        keep = jax.random.bernoulli(key, 1 - self.rate[...], both.shape)
+        return jnp.split(jnp.where(both < 0, keep.astype(both.dtype), both), [self.in_features], axis=-1)
 
     def _dropped(self, mask: Float[Array, "*b n"], values: Float[Array, "*b n"]) -> Float[Array, "*b n"]:
         return values * (mask / (1 - self.rate[...]).astype(mask.dtype))
@@ -135,9 +142,9 @@ class Zoneout(_Wrapper):
         self.rate = _fixed(rate)
 
     def __call__(self, carry, x, *, read=None, key=None):
-        own, inner = (None, None) if key is None else jax.random.split(key)
-        new, _ = self._inner(carry, x, read, inner)
-        new = self.cell.mix(self._mean if own is None else self._drawn(own), carry, new)
+        own_key, inner_key = self._keys(key)
+        new, _ = self._inner(carry, x, read, inner_key)
+        new = self.cell.mix(self._mean if own_key is None else self._drawn(own_key), carry, new)
         return new, self.cell.output(new)
 
     def _mean(self, old: Array, new: Array) -> Array:
@@ -174,12 +181,12 @@ class LayerNorm(_Wrapper):
 
     def __init__(self, cell: Cell):
         super().__init__(cell)
-        self.random = getattr(cell, "random", False)  # type: ignore[misc]
+        self.random = _is_random(cell)  # type: ignore[misc]
         dtype = cell.output(cell.initial_carry(())).dtype
         self.scale, self.shift = nnx.Param(jnp.ones(cell.features, dtype)), nnx.Param(jnp.zeros(cell.features, dtype))
 
     def __call__(self, carry, x, *, read=None, key=None):
-        return self._inner(carry, x, self._normalised(carry, read), key)
+        return self._inner(carry, x, self._normalised(carry, read), key if self.random else None)
 
     def intermediates(self, carry, x, *, read=None):
         return super().intermediates(carry, x, read=self._normalised(carry, read))
@@ -211,6 +218,10 @@ def _check_cell(cell: Any) -> None:
         raise TypeError(
             f"{type(cell).__name__} cannot be wrapped, for it lacks {' and '.join(lacks)}: see jaxrnn.cells.Cell"
         )
+
+
+def _is_random(cell: Any) -> bool:
+    return getattr(cell, "random", False)
 
 
 def _fixed(rate: ArrayLike) -> Fixed:
