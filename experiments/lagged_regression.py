@@ -141,11 +141,14 @@ def show(settings: Settings, levels: dict[str, Row], outcome: Outcome) -> None:
     errors = outcome.fitted.metrics["train_mse"]
     run = middle_run(errors)
     said = outputs_of(outcome.fitted, train.x, settings.devices)[run]
-    which = f"the run of the median error, {errors[run]:.3g}" if settings.seeds > 1 else f"error {errors[run]:.3g}"
+    of = " of the run with the median error" if settings.seeds > 1 else ""
     for k, output in enumerate(OUTPUTS):
         figure = plots.regression.sequences(train.y[..., k], f"{output} of NTU's training sequences", output)
         runfolder.save_figure(figure, outcome.out / f"truth_{output}.png")
-        title = f"{output} of the training sequences: truth, and the prediction of {which}"
+        error = outcome.fitted.metrics[f"train_mse_{k + 1}"][run]
+        title = (
+            f"{output} of the training sequences, and the prediction{of} (mean squared error of {output}: {error:.3g})"
+        )
         figure = plots.regression.sequences(train.y[..., k], title, output, prediction=said[..., k])
         runfolder.save_figure(figure, outcome.out / f"prediction_{output}.png")
     Console().print(_table(levels, outcome.fitted))
