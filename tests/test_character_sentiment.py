@@ -2,6 +2,7 @@
 
 import csv
 import json
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +23,7 @@ from jaxrnn.wrappers import WRAPPERS
 from runs import contents
 
 
+@cache
 def model_of(**settings):
     asked = CharacterSettings(**settings)
     made = study(asked)
