@@ -29,7 +29,14 @@ VALIDATION, TEST = 2000, 4000
 SOLVED = 0.999
 """The validation accuracy from which a run has solved its task."""
 
-NAMES = {"elman": "Elman", "elman_relu": "Elman (ReLU)", "jordan": "Jordan", "gru": "GRU", "lstm": "LSTM", "time_gated_lstm": "time-gated LSTM"}
+NAMES = {
+    "elman": "Elman",
+    "elman_relu": "Elman (ReLU)",
+    "jordan": "Jordan",
+    "gru": "GRU",
+    "lstm": "LSTM",
+    "time_gated_lstm": "time-gated LSTM",
+}
 
 CellName = Annotated[str, tyro.conf.arg(constructor=tyro.extras.literal_type_from_choices(CELLS))]
 
@@ -126,9 +133,4 @@ PALINDROME = Experiment("palindromes", PalindromeSettings, study)
 
 def solved_at(swept: Swept, point: int, every: int) -> np.ndarray:
     """The step of the first evaluation at which each run of a point had solved its task, NaN where none did."""
-    first = np.full(swept.seeds, np.nan)
-    for row in swept.history:
-        of, run = divmod(row["run"], swept.seeds)
-        if of == point and row["validation_accuracy"] >= SOLVED:
-            first[run] = np.fmin(first[run], row["epoch"] * every)
-    return first
+    return swept.reached(point, "validation_accuracy", SOLVED) * every

@@ -124,12 +124,18 @@ def command(name: str, settings: type[S], main: Callable[[str, S], Any], argv: S
     """
     given = sys.argv[1:] if argv is None else list(argv)
     program = f"python -m experiments.{name}"
+    # these choose the defaults, and so are said by them
+    sizes = {"--quick": settings.quick_defaults, "--full": getattr(settings, "full_defaults", None)}
+    choosing = {word: defaults for word, defaults in sizes.items() if word in given and defaults is not None}
+    if len(choosing) > 1:
+        print(f"{program}: give --quick or --full, not both", file=sys.stderr)
+        return 2
     parsed = tyro.cli(
         settings,
         prog=program,
         description=inspect.cleandoc(settings.__doc__ or ""),
-        args=[word for word in given if word != "--quick"],  # it chooses the defaults, and so is said by them
-        default=settings.quick_defaults() if "--quick" in given else settings(),
+        args=[word for word in given if word not in choosing],
+        default=next(iter(choosing.values()), settings)(),
         config=(tyro.conf.FlagCreatePairsOff,),
     )
     try:

@@ -74,7 +74,7 @@ class Study:
     def summary(self, model: Any) -> list[Row]:
         """The model's layers, for the inputs that it is trained on."""
         x, _ = example_of(self.train)
-        return model.summary(x.shape[1:])
+        return model.summary(jax.tree.leaves(x)[0].shape[1:])
 
 
 class Experiment(NamedTuple):

@@ -51,6 +51,7 @@ ANSWERS = {
     "sum_of_neighbours": {"N5"},
     "sweep": set(),
     "tanh_vs_sigmoid": {"T6", "T7", "T8", "T9"},
+    "time_gate": {"U9", "U10", "U11"},
     "worked_examples": {"I2", "I3", "I4", "N1", "N2", "U7"},
 }
 """The papers' questions that each command answers."""

@@ -16,6 +16,7 @@ from jaxrnn.plots import (
     strips,
     sweeps,
     theory,
+    time_gate,
     worked,
 )
 from jaxrnn.plots.curves import learning_curves
@@ -23,5 +24,5 @@ from jaxrnn.plots.timings import LIBRARIES, timings
 
 __all__ = [
     "LIBRARIES", "bits", "comparison", "confusion", "curves", "gates", "learning_curves", "quadratic", "regression",
-    "sequences", "strips", "sweeps", "theory", "timings", "worked",
+    "sequences", "strips", "sweeps", "theory", "time_gate", "timings", "worked",
 ]  # fmt: skip

@@ -63,6 +63,16 @@ class Swept:
                 found.setdefault(row["epoch"], []).append(row[metric])
         return found
 
+    def reached(self, point: int, metric: str, level: float) -> np.ndarray:
+        """The first epoch at which a column of the history of each of a point's runs is ``level`` or more; NaN where
+        it never is."""
+        first = np.full(self.seeds, np.nan)
+        for row in self.history:
+            of, run = divmod(row["run"], self.seeds)
+            if of == point and row.get(metric, -np.inf) >= level:
+                first[run] = np.fmin(first[run], row["epoch"])
+        return first
+
     def ranking(self) -> list[int]:
         """The points from the best to the worst: more runs that finished are better, then the better mean."""
         return ranked({point: self.values(point) for point in range(len(self.points))}, self.high)
