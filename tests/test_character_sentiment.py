@@ -9,16 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import character_regularisers, character_trained
+from experiments import character_regularisers, character_trained, characters
 from experiments.character_sentiment import EXPERIMENT, TESTED, answers, main, study
 from experiments.characters import CharacterSettings, convention
+from jaxrnn.cells import CELLS
 from jaxrnn.command import command
 from jaxrnn.data import sentences
 from jaxrnn.data.sentences import NOTHING, SPACE, encode
 from jaxrnn.models import parameter_count
 from jaxrnn.runfolder import read_json
 from jaxrnn.study import hparams_of
-from jaxrnn.train import start
+from jaxrnn.train import abstract_runs, start
 from jaxrnn.wrappers import WRAPPERS
 from runs import contents
 
@@ -194,10 +195,20 @@ def test_a_run_stopped_amid_the_comparison_is_gone_on_with(finished, tmp_path, m
 
 def test_every_wrapper_is_compared():
     ways = character_regularisers.ways(CharacterSettings())
-    assert [*ways][4:] == ["variational dropout 0.25", "zoneout 0.1", "layer norm"] and len(WRAPPERS) == 3
+    assert {"variational dropout 0.25", "zoneout 0.1", "layer norm"} <= {*ways} and len(ways) == 4 + len(WRAPPERS)
     assert all(way.settings.dropout == 0 and not way.settings.mask for way in list(ways.values())[4:])
     undropped = character_regularisers.ways(CharacterSettings(dropout=0.0, quick=True))
     assert [*undropped] == ["nothing", "padding masked"]
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_every_cell_is_trained_in_every_way(cell):
+    for way in character_regularisers.ways(CharacterSettings(cell=cell)).values():
+        made = characters.study(*way)
+        run = abstract_runs(made.task, jax.random.key(0), made.hparams, made.train)
+        key = jax.random.key(0)
+        judged = jax.eval_shape(made.task.objective, run.model, *made.train, made.hparams, key)
+        assert {name: values.shape for name, values in judged.items()} == dict.fromkeys(judged, (11,))
 
 
 @pytest.mark.slow
