@@ -141,14 +141,12 @@ def show(settings: Settings, levels: dict[str, Row], outcome: Outcome) -> None:
     errors = outcome.fitted.metrics["train_mse"]
     run = middle_run(errors)
     said = outputs_of(outcome.fitted, train.x, settings.devices)[run]
-    of = " of the run with the median error" if settings.seeds > 1 else ""
+    of = " by the median run" if settings.seeds > 1 else ""
     for k, output in enumerate(OUTPUTS):
         figure = plots.regression.sequences(train.y[..., k], f"{output} of NTU's training sequences", output)
         runfolder.save_figure(figure, outcome.out / f"truth_{output}.png")
         error = outcome.fitted.metrics[f"train_mse_{k + 1}"][run]
-        title = (
-            f"{output} of the training sequences, and the prediction{of} (mean squared error of {output}: {error:.3g})"
-        )
+        title = f"{output} and its prediction{of}, mean squared error {error:.3g}"
         figure = plots.regression.sequences(train.y[..., k], title, output, prediction=said[..., k])
         runfolder.save_figure(figure, outcome.out / f"prediction_{output}.png")
     Console().print(_table(levels, outcome.fitted))

@@ -27,7 +27,7 @@ def sequences(truth: Any, title: str, y: str, *, prediction: Any = None) -> "Fig
     truth = np.asarray(truth, float)
     count, steps = truth.shape
     rows = math.ceil(count / _COLUMNS)
-    figure = style.figure(title, 6.5 * _COLUMNS, 2.1 * rows + 1.5)
+    figure = style.figure(title, 4.8 * _COLUMNS, 1.65 * rows + 1.5)
     grid = figure.subplots(rows, _COLUMNS, sharex=True, sharey=True, squeeze=False)
     places = np.arange(1, steps + 1)
     entries: dict[str, Any] = {}
