@@ -65,10 +65,10 @@ class VariationalDropout(_Wrapper):
         x_t                    is read as    m_x * x_t / (1 - rate)
         output(carry_{t-1})    is read as    m_h * output(carry_{t-1}) / (1 - rate)
 
-    with m_x ``(d,)`` and m_h ``(h,)`` of zeros with probability ``rate``, else ones: in the mean, what was there. What a
-    step hands on past its weights (a GRU's ``z_t * h_{t-1}``, an LSTM's ``c_{t-1} * f_t``) is spared: it would be zero,
-    or grow by 1/(1 - rate) at every step. Of inputs with their times, ``(x, times)``, the times are spared. Without a
-    key nothing is dropped, whatever the carry holds.
+    m_x ``(d,)`` and m_h ``(h,)`` are zeros with probability ``rate``, else ones: in the mean, all is read as it is. What
+    a step hands on past its weights (a GRU's ``z_t * h_{t-1}``, an LSTM's ``c_{t-1} * f_t``) is spared: it would be
+    zero, or grow by 1/(1 - rate) at every step. Of inputs with their times, ``(x, times)``, the times are spared.
+    Without a key nothing is dropped, whatever the carry holds.
 
     Carry: ``(the cell's, m_x (*b, d), m_h (*b, h))``. The masks are -1 until a row's first step under a key, which
     draws them: so a reset draws new ones, a masked step draws none, and the next chunk of a sequence goes on with
