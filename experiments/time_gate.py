@@ -148,16 +148,16 @@ def copying(units: int = 16, steps: int = 120, tau: float = 40.0, r_on: float = 
                 return cell((carry[0], c, *carry[2:]), x)[0][1]
 
             after, _ = cell(carry, x)
+            opened = cell.intermediates(carry, x).get("k", jnp.ones(units))
             moved = jnp.maximum(jnp.abs(after[0] - carry[0]), jnp.abs(after[1] - carry[1]))
-            return after, (after[1], jax.jacfwd(c_after)(carry[1]), moved)
+            return after, (opened, after[1], jax.jacfwd(c_after)(carry[1]), moved)
 
         return jax.device_get(jax.lax.scan(step, cell.initial_carry(()), xs)[1])
 
-    times = 1.0 + np.arange(steps)[:, None]
-    opened = np.asarray(time_gate(times, cell.tau, cell.s[...], cell.r_on))
-    gated, ungated = walk(cell), walk(plain)
+    opened, states, slopes, moved = walk(cell)
+    _, plain_states, plain_slopes, _ = walk(plain)
     closed = opened == 0
-    identity = np.broadcast_to(np.eye(units, dtype=np.float32), gated[1].shape)
+    identity = np.broadcast_to(np.eye(units, dtype=np.float32), slopes.shape)
 
     def kept(slopes):
         own = slopes[:, 0, 0]
@@ -165,10 +165,10 @@ def copying(units: int = 16, steps: int = 120, tau: float = 40.0, r_on: float = 
 
     return Copying(
         opened[:, 0],
-        {NAMES["time_gated_lstm"]: gated[0][:, 0], NAMES["lstm"]: ungated[0][:, 0]},
-        {NAMES["time_gated_lstm"]: kept(gated[1]), NAMES["lstm"]: kept(ungated[1])},
-        float(gated[2][closed].max()),
-        float(np.abs(gated[1] - identity)[closed].max()),
+        {NAMES["time_gated_lstm"]: states[:, 0], NAMES["lstm"]: plain_states[:, 0]},
+        {NAMES["time_gated_lstm"]: kept(slopes), NAMES["lstm"]: kept(plain_slopes)},
+        float(moved[closed].max()),
+        float(np.abs(slopes - identity)[closed].max()),
     )
 
 
