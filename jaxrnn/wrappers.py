@@ -65,7 +65,7 @@ class VariationalDropout(_Wrapper):
         x_t                    is read as    m_x * x_t / (1 - rate)
         output(carry_{t-1})    is read as    m_h * output(carry_{t-1}) / (1 - rate)
 
-    m_x ``(d,)`` and m_h ``(h,)`` are zeros with probability ``rate``, else ones: in the mean, all is read as it is. What
+    m_x ``(d,)`` and m_h ``(h,)`` are zeros with probability ``rate``, else ones: in the mean, all is read as is. What
     a step hands on past its weights (a GRU's ``z_t * h_{t-1}``, an LSTM's ``c_{t-1} * f_t``) is spared: it would be
     zero, or grow by 1/(1 - rate) at every step. Of inputs with their times, ``(x, times)``, the times are spared.
     Without a key nothing is dropped, whatever the carry holds.
