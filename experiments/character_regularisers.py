@@ -23,8 +23,8 @@ from jaxrnn.data import sentences
 from jaxrnn.inference import accuracy
 from jaxrnn.plots.strips import Strip
 from jaxrnn.study import run_keys
-from jaxrnn.sweeps import median_percent
 from jaxrnn.train import Run, Trainer, progress_bar
+from jaxrnn.words import median_percent, median_range
 from jaxrnn.wrappers import WRAPPERS
 
 if TYPE_CHECKING:
@@ -147,5 +147,5 @@ def _table(found: Mapping[str, Mapping[str, np.ndarray]]) -> Table:
     for name, values in found.items():
         both = f"{(values['test_accuracy'] == 1).sum()} of {len(values['test_accuracy'])}"
         accuracies = [median_percent(values[f"{part}_accuracy"]) for part in ("test", "train")]
-        table.add_row(name, characters.spread(values["test_loss"]), accuracies[0], both, accuracies[1])
+        table.add_row(name, median_range(values["test_loss"]), accuracies[0], both, accuracies[1])
     return table

@@ -25,8 +25,8 @@ from jaxrnn.plots.strips import Strip
 from jaxrnn.plots.style import finite
 from jaxrnn.runfolder import Reference
 from jaxrnn.study import Experiment, Study, carry_out, conclude
-from jaxrnn.sweeps import median_percent
 from jaxrnn.train import Fitted
+from jaxrnn.words import median_percent, median_range
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -136,10 +136,10 @@ def answers(settings: CharacterSettings, fitted: Fitted, parameters: int) -> dic
             f"{parameters:,} parameters, trained on all {len(sentences.TRAIN)} sentences in each of {settings.epochs} "
             f"epochs by Adam at {settings.learning_rate:g}. {characters.convention(settings)} Cost and accuracy "
             "against epochs are in learning_curves.png. At the end, without dropout, median (lowest to highest) of "
-            f"{runs} run{'s' if runs > 1 else ''}, the cost is {characters.spread(metrics['train_loss'])} nats and the "
+            f"{runs} run{'s' if runs > 1 else ''}, the cost is {median_range(metrics['train_loss'])} nats and the "
             f"accuracy {median_percent(metrics['train_accuracy'])}, where to say negative always is right in "
             f"{guess:.1%}. Likelihoods of the test sentences to the median run: {said}. {both} of {runs} judge both "
-            f"right, and the test cost is {characters.spread(metrics['test_loss'])} nats. The targets say 0 for "
+            f"right, and the test cost is {median_range(metrics['test_loss'])} nats. The targets say 0 for "
             "negative and 1 for positive, so what the paper printed in its second column is the likelihood of "
             "positive; its words read the columns the other way round."
         )

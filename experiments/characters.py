@@ -13,10 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.palindrome import CellName
 from jaxrnn import inference
 from jaxrnn.cells import CELLS, Cell
-from jaxrnn.command import OF_THE_CALL, TrainingSettings
+from jaxrnn.command import OF_THE_CALL, CellName, TrainingSettings
 from jaxrnn.data import sentences
 from jaxrnn.errors import SettingsError
 from jaxrnn.layers import dropped, stack
@@ -188,9 +187,3 @@ def middle(values: Any) -> float:
 def judged(positive: Any) -> str:
     """How likely the classes are to the median run, from the likelihoods of positive."""
     return f"{{negative: {1 - middle(positive):.4f}, positive: {middle(positive):.4f}}}"
-
-
-def spread(values: Any) -> str:
-    """The median of the runs that came through, with the lowest and the highest: ``0.85 (0.12 to 3.4)``."""
-    finite = style.finite(values)
-    return f"{middle(values):.3g} ({min(finite):.3g} to {max(finite):.3g})" if finite else "none"

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments import regression
-from experiments.regression import Pairs, RegressionSettings, in_range, middle_run, outputs_of, references
+from experiments.regression import Pairs, RegressionSettings, middle_run, outputs_of, references
 from jaxrnn import plots, runfolder
 from jaxrnn.command import command
 from jaxrnn.data import Origin, lagged
@@ -20,6 +20,7 @@ from jaxrnn.runfolder import Reference
 from jaxrnn.study import Experiment, Outcome, Study
 from jaxrnn.train import Fitted
 from jaxrnn.typing import Bool, Float
+from jaxrnn.words import median_range
 
 FRESH_SEED = 11
 """The seed of the sequences that are never trained on."""
@@ -163,7 +164,7 @@ def _table(levels: dict[str, Row], fitted: Fitted) -> Table:
             errors = [getattr(row, part) for row in levels.values()]
             known = [f"{each[k] if output != 'mean' else each.mean():.4g}" for each in errors]
             found = fitted.metrics[f"{part}_mse" + (f"_{k + 1}" if output != "mean" else "")]
-            table.add_row("" if k else sequences, output, *known, in_range(found), f"{found[best]:.4g}")
+            table.add_row("" if k else sequences, output, *known, median_range(found), f"{found[best]:.4g}")
         table.add_section()
     return table
 
@@ -202,9 +203,9 @@ def answers(settings: Settings, levels: dict[str, Row], fitted: Fitted, paramete
             f"Trained for {settings.steps:,} steps of {settings.optimiser} at {settings.learning_rate:g} on all "
             f"sequences at once, {runs} network{'s' * (runs > 1)} of {settings.hidden} hidden units ({settings.cell}, "
             f"{parameters} parameters) with two linear outputs come to a mean squared error (median, lowest to "
-            f"highest) of {in_range(metrics['train_mse'])}: y1 {in_range(metrics['train_mse_1'])}, y2 "
-            f"{in_range(metrics['train_mse_2'])}. On {lagged.SEQUENCES} fresh sequences it is "
-            f"{in_range(metrics['test_mse'])}. Always saying the mean gives {mean.train.mean():.4g} "
+            f"highest) of {median_range(metrics['train_mse'])}: y1 {median_range(metrics['train_mse_1'])}, y2 "
+            f"{median_range(metrics['train_mse_2'])}. On {lagged.SEQUENCES} fresh sequences it is "
+            f"{median_range(metrics['test_mse'])}. Always saying the mean gives {mean.train.mean():.4g} "
             f"({mean.train[0]:.4g} and {mean.train[1]:.4g}), the best linear map of the inputs of the last four steps "
             f"{linear.train.mean():.4g} ({linear.train[0]:.4g} and {linear.train[1]:.4g}; from the fourth step on "
             f"{linear_later[0]:.4g} and {linear_later[1]:.4g}), the rule itself {floor.train.mean():.4g}. The linear "

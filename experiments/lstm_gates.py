@@ -30,7 +30,8 @@ from jaxrnn.layers import Recurrent, stack
 from jaxrnn.models import Classifier
 from jaxrnn.optimisers import OptimiserName
 from jaxrnn.study import Experiment, Study
-from jaxrnn.sweeps import Finding, SweepSettings, Swept, conduct, median_percent
+from jaxrnn.sweeps import Finding, SweepSettings, Swept, conduct
+from jaxrnn.words import median_percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

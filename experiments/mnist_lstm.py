@@ -7,8 +7,8 @@ import sys
 from dataclasses import dataclass
 
 from experiments import mnist
-from experiments.mnist_recurrent import CellName, RecurrentSettings, main, study
-from jaxrnn.command import command
+from experiments.mnist_recurrent import RecurrentSettings, main, study
+from jaxrnn.command import CellName, command
 from jaxrnn.study import Experiment
 
 

@@ -6,16 +6,15 @@ Not a command itself.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import tyro
 from flax import nnx
 
 from experiments import mnist, mnist_trained
 from experiments.mnist import MnistSettings, ModelMaker
 from experiments.mnist_trained import Trained
 from jaxrnn.cells import CELLS
-from jaxrnn.command import OF_THE_CALL
+from jaxrnn.command import OF_THE_CALL, CellName
 from jaxrnn.data import Dataset
 from jaxrnn.data.mnist import CLASSES
 from jaxrnn.errors import SettingsError
@@ -23,8 +22,6 @@ from jaxrnn.layers import stack
 from jaxrnn.models import Classifier
 from jaxrnn.study import Study, conduct, hparams_of, restore_models, trained
 from jaxrnn.train import Fitted
-
-CellName = Annotated[str, tyro.conf.arg(constructor=tyro.extras.literal_type_from_choices(CELLS))]
 
 
 @dataclass(frozen=True, kw_only=True)

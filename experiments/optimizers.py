@@ -17,9 +17,9 @@ from rich.table import Table
 from experiments import bowls, norms
 from experiments.bowls import CARRIED_OVER, POLYAK, TITLES, TUNED, Followed
 from experiments.norms import Trace, median
-from experiments.palindrome import NAMES, PALINDROME, SOLVED, CellName, PalindromeSettings, solved_at
+from experiments.palindrome import NAMES, PALINDROME, SOLVED, PalindromeSettings, solved_at
 from jaxrnn import plots, runfolder
-from jaxrnn.command import StepSettings, command
+from jaxrnn.command import CellName, StepSettings, command
 from jaxrnn.errors import SettingsError
 from jaxrnn.sweeps import Finding, Point, SweepSettings, Swept, conduct, settings_for
 

@@ -4,14 +4,12 @@ Not a command itself: see `palindromes`, `lstm_gates` and `optimizers`.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
 import jax
 import numpy as np
-import tyro
 
-from jaxrnn.cells import CELLS
-from jaxrnn.command import StepSettings
+from jaxrnn.command import CellName, StepSettings
 from jaxrnn.data import Origin, palindromes
 from jaxrnn.data.palindromes import DIGITS, Encoding
 from jaxrnn.errors import SettingsError
@@ -37,8 +35,6 @@ NAMES = {
     "lstm": "LSTM",
     "time_gated_lstm": "time-gated LSTM",
 }
-
-CellName = Annotated[str, tyro.conf.arg(constructor=tyro.extras.literal_type_from_choices(CELLS))]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,16 +6,14 @@ Not a command itself.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tyro
 
 from jaxrnn import inference
-from jaxrnn.cells import CELLS
-from jaxrnn.command import StepSettings
+from jaxrnn.command import CellName, StepSettings
 from jaxrnn.data import Origin
 from jaxrnn.errors import SettingsError
 from jaxrnn.layers import stack
@@ -25,8 +23,6 @@ from jaxrnn.runfolder import Reference
 from jaxrnn.study import Outcome, Study, carry_out, conclude, hparams_of
 from jaxrnn.train import Fitted, Task, full_batch, squared_error
 from jaxrnn.typing import Bool, Init
-
-CellName = Annotated[str, tyro.conf.arg(constructor=tyro.extras.literal_type_from_choices(CELLS))]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,15 +121,6 @@ def middle_run(values: Any) -> int:
     values = np.asarray(values)
     finite = np.flatnonzero(np.isfinite(values))
     return int(finite[np.argsort(values[finite])[(finite.size - 1) // 2]])
-
-
-def in_range(values: Any) -> str:
-    """The median of several runs that came through, with the lowest and the highest: ``0.482 (0.432 to 0.62)``."""
-    finite = np.asarray(values, float)[np.isfinite(values)]
-    if not finite.size:
-        return "none"
-    low, middle, high = (f"{value:.3g}" for value in np.percentile(finite, (0, 50, 100)))
-    return middle if low == high else f"{middle} ({low} to {high})"
 
 
 def references(what: str, values: Mapping[str, float]) -> list[Reference]:

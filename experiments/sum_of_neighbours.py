@@ -14,14 +14,15 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments import regression
-from experiments.regression import Pairs, RegressionSettings, in_range, outputs_of, references
+from experiments.regression import Pairs, RegressionSettings, outputs_of, references
 from jaxrnn import plots, runfolder
-from jaxrnn.command import command
+from jaxrnn.command import CellName, command
 from jaxrnn.data import Origin, neighbours
 from jaxrnn.scan import unroll
 from jaxrnn.study import Experiment, Outcome, Study
 from jaxrnn.train import Fitted
 from jaxrnn.typing import Array, Float, Init
+from jaxrnn.words import median_range
 
 SEQUENCES, STEPS = 1000, 100
 """How many random sequences of whole numbers the exact unit is tried on, and how long they are."""
@@ -35,7 +36,7 @@ class Settings(RegressionSettings):
     what the networks then say to (1 2 3 4) and (4 5 6 7) beside the rule and the tutorial's own outputs.
     """
 
-    cell: regression.CellName = "lstm"
+    cell: CellName = "lstm"
     """The recurrent cell."""
     hidden: int = 10
     """Hidden units."""
@@ -137,10 +138,10 @@ def show(settings: Settings, outcome: Outcome) -> None:
         table.add_column(column, justify="right")
     for n, x in enumerate(neighbours.TEST_X[..., 0]):
         for t in range(len(x)):
-            row = (f"{rule[n, t]:g}", f"{printed[n, t]:.4f}", in_range(said[:, n, t]))
+            row = (f"{rule[n, t]:g}", f"{printed[n, t]:.4f}", median_range(said[:, n, t]))
             table.add_row("" if t else _listed(x), str(t + 1), *row)
         errors = [np.square(each - rule[n]).mean(-1) for each in (printed[n], said[:, n])]
-        table.add_row("", "error", "0", *map(in_range, errors))
+        table.add_row("", "error", "0", *map(median_range, errors))
         table.add_section()
     Console().print(table)
 
@@ -156,7 +157,7 @@ def answers(settings: Settings, fitted: Fitted, parameters: int) -> dict[str, st
     trained = fitted.metrics["train_mse"]
     runs = int(np.isfinite(trained).sum())
     outputs = "; ".join(
-        f"to {_listed(x)} " + ", ".join(in_range(said[:, n, t]) for t in range(len(x)))
+        f"to {_listed(x)} " + ", ".join(median_range(said[:, n, t]) for t in range(len(x)))
         + f" where the rule gives {_listed(rule[n])} and the tutorial prints {_listed(neighbours.PRINTED[n, :, 0])}"
         for n, x in enumerate(neighbours.TEST_X[..., 0])
     )  # fmt: skip
@@ -170,8 +171,8 @@ def answers(settings: Settings, fitted: Fitted, parameters: int) -> dict[str, st
             f"Trained for {settings.steps:,} steps of {settings.optimiser} at {settings.learning_rate:g} on the three "
             f"pairs at once, {runs} network{'s' * (runs > 1)} of {settings.hidden} units ({settings.cell}, "
             f"{parameters} parameters) with a linear output have a mean squared error on them (median, lowest to "
-            f"highest) of {in_range(trained)}. They say {outputs}. Their mean squared error there is "
-            f"{in_range(fitted.metrics['test_mse'])}, that of what the tutorial prints {printed:.4g}: all twelve "
+            f"highest) of {median_range(trained)}. They say {outputs}. Their mean squared error there is "
+            f"{median_range(fitted.metrics['test_mse'])}, that of what the tutorial prints {printed:.4g}: all twelve "
             f"training outputs are x(t) + x(t-1), but three sequences do not tell that rule from others. One linear "
             f"unit has it, h(t) = x(t), where the output reads x(t) and the state before the step, y(t) = x(t) + "
             f"h(t-1): its largest error is {missed:g} on these five sequences and {missed_drawn:g} on {SEQUENCES:,} "

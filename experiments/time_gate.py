@@ -26,8 +26,9 @@ from jaxrnn.data import windows
 from jaxrnn.data.sines import Sampling
 from jaxrnn.errors import SettingsError
 from jaxrnn.runfolder import Reference
-from jaxrnn.sweeps import Finding, Point, SweepSettings, Swept, conduct, median_percent
+from jaxrnn.sweeps import Finding, Point, SweepSettings, Swept, conduct
 from jaxrnn.typing import Float, Init
+from jaxrnn.words import median_percent
 
 EXPERIMENT = FREQUENCY
 

@@ -14,13 +14,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 import jax
 import tyro
 from platformdirs import user_cache_path
 
+from jaxrnn.cells import CELLS
 from jaxrnn.errors import SettingsError, UserError
+
+CellName = Annotated[str, tyro.conf.arg(constructor=tyro.extras.literal_type_from_choices(CELLS))]
+"""A setting that is one of the registered cells."""
 
 OF_THE_CALL = {"config": False}
 """Metadata of a setting that belongs to one call of the command and not to the run: ``config`` leaves it out."""

@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.mnist_recurrent import CellName
 from jaxrnn.cells import CELLS
-from jaxrnn.command import EpochSettings
+from jaxrnn.command import CellName, EpochSettings
 from jaxrnn.errors import SettingsError
 from jaxrnn.sweeps.grid import Range, combinations, parse, sample
 

@@ -24,15 +24,15 @@ from jaxrnn.command import stop_requests
 from jaxrnn.errors import CheckpointError
 from jaxrnn.study import FREE, Experiment, check_same_settings
 from jaxrnn.sweeps.grid import Point
-from jaxrnn.sweeps.outcome import SHOWN, Finding, Swept, gather, in_words, leave, median_percent, ranking_table
+from jaxrnn.sweeps.outcome import SHOWN, Finding, Swept, gather, leave, ranking_table
 from jaxrnn.sweeps.plan import TRACED, Group, SweepSettings, as_typed, groups_of, settings_for, sweepable
 from jaxrnn.sweeps.processes import Share, meeting
 from jaxrnn.sweeps.training import Work, train
 from jaxrnn.train import abstract_runs
 
 __all__ = [
-    "Finding", "Group", "Point", "SweepSettings", "Swept", "as_typed", "conduct", "in_words", "median_percent",
-    "ranking_table", "settings_for", "sweepable",
+    "Finding", "Group", "Point", "SweepSettings", "Swept", "as_typed", "conduct", "ranking_table",
+    "settings_for", "sweepable",
 ]  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from jaxrnn.errors import UserError
 from jaxrnn.sweeps.grid import Point
 from jaxrnn.sweeps.plan import Chunk, Group, SweepSettings, in_short, objective
 from jaxrnn.sweeps.training import Record, number, ranked, seconds_worked
+from jaxrnn.words import mean_interval
 
 FINISHED = ("finished", "stopped early")
 """What the status of a run says that was trained to its end."""
@@ -217,25 +218,8 @@ def ranking_table(swept: Swept) -> Table:
         values = swept.values(point)
         finished = int(np.isfinite(values).sum())
         halved = any(row["status"].startswith("halved") for row in swept.rows if row["point"] == point)
-        words = "left at a rung" if halved and not finished else in_words(values)
+        words = "left at a rung" if halved and not finished else mean_interval(values)
         table.add_row(*map(in_short, swept.points[point].values()), words, f"{finished} of {len(values)}")
     if len(ranking) > SHOWN:
         table.caption = f"... and {len(ranking) - SHOWN} more, see sweep.csv"
     return table
-
-
-def median_percent(values: Any) -> str:
-    """The median of several runs that came through, with the lowest and the highest: ``52.1 (38.4 to 100.0) %``."""
-    finite = 100 * np.asarray(values, float)[np.isfinite(values)]
-    if not finite.size:
-        return "none"
-    low, middle, high = (f"{value:.1f}" for value in np.percentile(finite, (0, 50, 100)))
-    return f"{middle} %" if low == high else f"{middle} ({low} to {high}) %"
-
-
-def in_words(values: Any) -> str:
-    """The mean of several runs with half of its 95% interval: ``0.9854 ± 0.0016``."""
-    mean, half = runfolder.metric(values)["mean"], runfolder.half_width(values)
-    if mean is None:
-        return "not finite"
-    return f"{mean:.4f}" + ("" if half is None else f" ± {half:.4f}")

@@ -1,0 +1,34 @@
+"""What several runs came to, in the words of tables and answers; runs that did not come through do not count."""
+
+from typing import Any
+
+import numpy as np
+
+from jaxrnn import runfolder
+
+
+def mean_interval(values: Any) -> str:
+    """The mean with half of its 95% interval: ``0.9854 ± 0.0016``."""
+    mean, half = runfolder.metric(values)["mean"], runfolder.half_width(values)
+    if mean is None:
+        return "not finite"
+    return f"{mean:.4f}" + ("" if half is None else f" ± {half:.4f}")
+
+
+def median_range(values: Any) -> str:
+    """The median with the lowest and the highest: ``0.482 (0.432 to 0.62)``."""
+    return _median_range(values, ".3g")
+
+
+def median_percent(values: Any) -> str:
+    """The same of fractions: ``52.1 (38.4 to 100.0) %``."""
+    found = _median_range(100 * np.asarray(values, float), ".1f")
+    return found if found == "none" else f"{found} %"
+
+
+def _median_range(values: Any, form: str) -> str:
+    finite = np.asarray(values, float)[np.isfinite(values)]
+    if not finite.size:
+        return "none"
+    low, middle, high = (format(value, form) for value in np.percentile(finite, (0, 50, 100)))
+    return middle if low == high else f"{middle} ({low} to {high})"
