@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from jax.flatten_util import ravel_pytree
 
-from jaxrnn.cells import Cell
+from jaxrnn.cells import Cell, Fixed
 from jaxrnn.layers import Bidirectional
 from jaxrnn.scan import unroll
 
@@ -48,9 +48,18 @@ def numbers(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
 
 
 def perturbed(tree: Any, seed: int = 0, scale: float = 0.5) -> Any:
-    """``tree`` with noise on every leaf: no bias is left at zero, no two weights equal, to hide a mistake behind."""
+    """``tree`` with noise on every leaf: no bias is left at zero, no two weights equal, to hide a mistake behind.
+
+    What is `Fixed` is left as it is: noise would make a rate one that no wrapper takes.
+    """
     rng = np.random.default_rng(seed)
-    return jax.tree.map(lambda leaf: leaf + (scale * rng.normal(size=leaf.shape)).astype(leaf.dtype), tree)
+
+    def noisy(node):
+        if isinstance(node, Fixed):
+            return node
+        return jax.tree.map(lambda leaf: leaf + (scale * rng.normal(size=leaf.shape)).astype(leaf.dtype), node)
+
+    return jax.tree.map(noisy, tree, is_leaf=lambda node: isinstance(node, Fixed))
 
 
 def takes(make: Callable, option: str) -> bool:
