@@ -22,7 +22,7 @@ def course(times: Any, opened: Any, tau: float, s: float, r_on: float, title: st
     axes = figure.subplots()
     style.prepare(axes, "time t", "time gate k(t)", grid=None)
     axes.plot(times, opened, color=style.BLUE, linewidth=2.5)
-    for number in range(2):
+    for number in range(math.ceil((times[-1] - s) / tau)):
         begin = s + number * tau
         _phase(axes, begin, begin + r_on * tau, "open" if number == 0 else "")
         axes.plot([begin] * 2, [0, 1.3], color=style.GREY, linewidth=1, linestyle=":", zorder=0)
