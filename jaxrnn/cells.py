@@ -4,6 +4,9 @@ A cell is called as ``cell(carry, x) -> (carry, y)`` on one time step of any num
 ``(*b, d)``, ``y`` is ``(*b, h)``, and every leaf of the carry leads with the batch dimensions ``*b``. The scan over
 time is `jaxrnn.scan.unroll`.
 
+Where ``x`` is integers, ``(*b, 1)``, they stand for one-hot vectors of ``d`` entries: a product with one is a row of the
+weights, and is looked up.
+
 Letters, as in the papers but with rows for vectors: ``x_t`` input, ``h_t`` hidden state, ``c_t`` cell state, ``s`` the
 logistic sigmoid, ``*`` the elementwise product. Fused weights hold their gates side by side in PyTorch's order.
 
@@ -21,7 +24,7 @@ import numpy as np
 from flax import nnx
 from jax.nn.initializers import glorot_uniform, orthogonal
 
-from jaxrnn.typing import Array, ArrayLike, Bias, Carry, Float, Init
+from jaxrnn.typing import Array, ArrayLike, Bias, Carry, Float, Init, Shaped
 
 
 class Cell(nnx.Module):
@@ -124,9 +127,14 @@ FEW = 32
 networks of 5 units takes a quarter of the time without one)."""
 
 
-def _affine(x: Float[Array, "*b d"], w: nnx.Param, b: nnx.Param | None) -> Float[Array, "*b h"]:
+def _affine(x: Shaped[Array, "*b d"], w: nnx.Param, b: nnx.Param | None) -> Float[Array, "*b h"]:
     weights = w[...]
-    product = jnp.sum(x[..., :, None] * weights, axis=-2) if weights.size <= FEW else x @ weights
+    if jnp.issubdtype(x.dtype, jnp.integer):
+        product = weights[x[..., 0]]
+    elif weights.size <= FEW:
+        product = jnp.sum(x[..., :, None] * weights, axis=-2)
+    else:
+        product = x @ weights
     return product if b is None else product + b[...]
 
 

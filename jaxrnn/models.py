@@ -10,7 +10,7 @@ from flax import nnx
 
 from jaxrnn.cells import CELLS, Fixed
 from jaxrnn.layers import Bidirectional, Recurrent, Stack, dropped
-from jaxrnn.typing import Array, ArrayLike, Float, Init, Key
+from jaxrnn.typing import Array, ArrayLike, Carry, Float, Init, Int, Key
 
 
 def linear(in_features: int, out_features: int, *, init: Init = "default", rngs: nnx.Rngs) -> nnx.Linear:
@@ -103,6 +103,47 @@ class Regressor(nnx.Module):
         head = self.head
         sizes = f"{time} x {head.in_features}", f"{time} x {head.out_features}"
         return [*_rows(self.layers, time), Row("Linear (every step)", *sizes, "identity", parameter_count(head))]
+
+
+class LanguageModel(nnx.Module):
+    """What comes next: layers read ids of a vocabulary, and a linear head says at every step how likely each id is next.
+
+        x_t = one-hot of the id,    logits_t = h_t V + c
+
+    ``h_t`` is the topmost layer's output at step t. Raises ValueError for layers that do not read the vocabulary one
+    way.
+    """
+
+    def __init__(self, layers: Stack, *, init: Init = "default", rngs: nnx.Rngs):
+        if any(isinstance(layer, Bidirectional) for layer in layers.layers):
+            raise ValueError("what comes next is not known: a language model's layers read in one direction")
+        self.layers = layers
+        self.head = linear(layers.features, layers.in_features, init=init, rngs=rngs)
+
+    @property
+    def vocabulary(self) -> int:
+        """How many ids there are."""
+        return self.layers.in_features
+
+    def __call__(self, ids: Int[Array, "*b t"], **options: Any) -> Float[Array, "*b t v"]:
+        """Logits ``(*b, t, v)`` of what follows each of ``ids (*b, t)``; the options are those of `read`."""
+        return self.read(ids, **options)[1]
+
+    def read(self, ids: Int[Array, "*b t"], **options: Any) -> tuple[Carry, Float[Array, "*b t v"]]:
+        """``(carry, logits)``; the options are those of `jaxrnn.layers.Stack`: start from another text's ``carry``."""
+        carry, hs = self.layers(jnp.asarray(ids)[..., None], **options)
+        return carry, self.head(hs)
+
+    def initial_carry(self, batch_shape: tuple[int, ...]) -> Carry:
+        """The carry of rows of which nothing is read."""
+        return self.layers.initial_carry(batch_shape)
+
+    def summary(self, shape: Sequence[int]) -> list[Row]:
+        """The layers for texts of ``shape`` ``(t,)``, as `Classifier.summary` has them."""
+        (time,) = shape
+        head = self.head
+        sizes = f"{time} x {head.in_features}", f"{time} x {head.out_features}"
+        return [*_rows(self.layers, time), Row("Linear (every step)", *sizes, LOGITS, parameter_count(head))]
 
 
 class MLP(nnx.Module):
