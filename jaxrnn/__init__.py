@@ -13,6 +13,6 @@ from jaxrnn.scan import unroll
 
 __all__ = [
     "CELLS", "MLP", "Bidirectional", "Cell", "Classifier", "ElmanCell", "GRUCell", "JordanCell", "LSTMCell",
-    "LanguageModel", "Recurrent", "Regressor", "Stack", "TimeGatedLSTMCell", "from_torch", "stack", "to_torch_state_dict",
-    "unroll",
+    "LanguageModel", "Recurrent", "Regressor", "Stack", "TimeGatedLSTMCell", "from_torch", "stack",
+    "to_torch_state_dict", "unroll",
 ]  # fmt: skip

@@ -4,8 +4,8 @@ A cell is called as ``cell(carry, x) -> (carry, y)`` on one time step of any num
 ``(*b, d)``, ``y`` is ``(*b, h)``, and every leaf of the carry leads with the batch dimensions ``*b``. The scan over
 time is `jaxrnn.scan.unroll`.
 
-Where ``x`` is integers, ``(*b, 1)``, they stand for one-hot vectors of ``d`` entries: a product with one is a row of the
-weights, and is looked up.
+Where ``x`` is integers, ``(*b, 1)``, they stand for one-hot vectors of ``d`` entries: a product with one is a row of
+the weights, and is looked up.
 
 Letters, as in the papers but with rows for vectors: ``x_t`` input, ``h_t`` hidden state, ``c_t`` cell state, ``s`` the
 logistic sigmoid, ``*`` the elementwise product. Fused weights hold their gates side by side in PyTorch's order.

@@ -106,7 +106,7 @@ class Regressor(nnx.Module):
 
 
 class LanguageModel(nnx.Module):
-    """What comes next: layers read ids of a vocabulary, and a linear head says at every step how likely each id is next.
+    """What comes next: layers read ids of a vocabulary, and a linear head says at every step how likely each is next.
 
         x_t = one-hot of the id,    logits_t = h_t V + c
 
