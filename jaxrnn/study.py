@@ -6,8 +6,9 @@ What is trained is the experiment's; how it is shown, saved, resumed and reporte
 import dataclasses
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -22,6 +23,7 @@ from jaxrnn.data import Dataset, Origin
 from jaxrnn.errors import CheckpointError, SettingsError, UserError
 from jaxrnn.models import Row, parameter_count
 from jaxrnn.train import (
+    Data,
     Fitted,
     Hparams,
     Progress,
@@ -37,7 +39,7 @@ from jaxrnn.train import (
 STARTED = time.perf_counter()
 """When the process began, as far as this library saw it."""
 
-FREE = ("devices", "data_dir")
+FREE = ("devices", "data_dir", "text_file")
 """Settings that may be others when a run is resumed: the data are compared themselves, and the rest changes no number
 beyond rounding."""
 
@@ -49,8 +51,8 @@ class Study:
     task: Task
     hparams: Hparams
     dataset: Dataset | Origin
-    train: tuple[Any, Any] | Stream
-    """The examples trained on ``(x, y)``, or what draws them."""
+    train: Data
+    """What is trained on."""
     evals: dict[str, tuple[Any, Any]]
     """The sets evaluated after every epoch; there is a ``test``. One called ``train``, the examples trained on, makes
     ``train_loss`` and the like exact, where else they are means over an epoch while it moves."""
@@ -60,16 +62,29 @@ class Study:
     answers: Callable[[Fitted, int], dict[str, str]]
     """The paper's questions by id, from what was measured and the number of parameters."""
     reference: Sequence[runfolder.Reference] = ()
+    notes: Mapping[str, Any] = MappingProxyType({})
+    """What a checkpoint keeps beside the runs, as JSON has it, for whoever uses them later: a vocabulary, say."""
+    sizes: Mapping[str, int] = MappingProxyType({})
+    """How large the parts of the data are, ``train`` and the sets evaluated, where that is not how many examples they
+    have."""
+    unit: str = "examples"
+    """What the data are counted in."""
 
     def facts(self, epochs: int) -> runfolder.DatasetFacts:
         """The data for ``result.json``; of a stream without end, as many training examples as it gives in so many
         epochs."""
         if isinstance(self.train, tuple):
             count = len(self.train[1])
+        elif isinstance(self.train, Stream) and self.train.examples:
+            count = self.train.examples
         else:
-            count = self.train.examples or epochs * self.train.steps * self.task.batch
-        test = len(self.evals["test"][1])
-        return {"name": self.dataset.name, "source": self.dataset.source, "train": count, "test": test}
+            count = self.train.steps * self.task.batch * (epochs if isinstance(self.train, Stream) else 1)
+        train = self.sizes.get("train", count)
+        return {"name": self.dataset.name, "source": self.dataset.source, "train": train, "test": self.size("test")}
+
+    def size(self, part: str) -> int:
+        """How large a set that is evaluated is."""
+        return self.sizes.get(part, len(self.evals[part][1]))
 
     def summary(self, model: Any) -> list[Row]:
         """The model's layers, for the inputs that it is trained on."""
@@ -109,8 +124,18 @@ def conduct(name: str, settings: TrainingSettings, study: Study) -> dict[str, An
     return outcome.result
 
 
-def carry_out(name: str, settings: TrainingSettings, study: Study, began: float = STARTED) -> Outcome:
+def carry_out(
+    name: str,
+    settings: TrainingSettings,
+    study: Study,
+    began: float = STARTED,
+    *,
+    after: Callable[[Progress, Path], None] | None = None,
+) -> Outcome:
     """Train ``settings.seeds`` runs of the study, and leave a whole run folder; its seconds count from ``began``.
+
+    ``after`` is called with where the runs stand and the folder, after every epoch and before that is saved: what it
+    leaves there is there whenever the runs are resumed, or is left again.
 
     Raises:
         SettingsError: settings that make no sense, or a folder that cannot be written.
@@ -179,6 +204,7 @@ def carry_out(name: str, settings: TrainingSettings, study: Study, began: float 
             save=save,
             save_every=SAVE_SECONDS,
             stop=stop,
+            after=None if after is None else lambda progress: after(progress, out),
         )
     progress = fitted.progress
     if not fitted.finished:
@@ -186,7 +212,7 @@ def carry_out(name: str, settings: TrainingSettings, study: Study, began: float 
 
     history = progress.history
     if history:
-        steps = study.train.steps if isinstance(study.train, Stream) else None
+        steps = None if isinstance(study.train, tuple) else study.train.steps
         title = f"{name} on {study.dataset.name}"
         figure = plots.learning_curves(history, title, study.reference, steps=steps)
         runfolder.save_figure(figure, out / "learning_curves.png")
@@ -278,7 +304,7 @@ def saved_meta(saved: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
     check_same_settings(f"the run in {saved.parent}", meta["config"], identity["config"])
     if meta["data"] != identity["data"]:
         raise CheckpointError(
-            f"the run in {saved.parent} was trained on other data: resume it with the same --data-dir"
+            f"the run in {saved.parent} was trained on other data: resume it with the same"
         )
     return meta
 
@@ -341,9 +367,9 @@ def _introduce(console: Console, name: str, settings: TrainingSettings, study: S
     table.add_section()
     table.add_row("all", "", "", "", f"{parameter_count(model):,}")
     console.print(table)
-    sizes = "".join(f", {len(labels):,} for {part}" for part, (_, labels) in study.evals.items() if part != "train")
+    sizes = "".join(f", {study.size(part):,} for {part}" for part in study.evals if part != "train")
     facts = study.facts(settings.total_epochs())
-    console.print(f"{facts['name']} ({facts['source']}): {facts['train']:,} examples to train on{sizes}; on {devices}")
+    console.print(f"{facts['name']} ({facts['source']}): {facts['train']:,} {study.unit} to train on{sizes}; on {devices}")
 
 
 def conclude(outcome: Outcome) -> None:

@@ -45,20 +45,44 @@ class Hparams:
     """An LSTM's forget gate's bias at the start; None leaves it to the initialisation."""
 
 
-@jax.tree_util.register_static
+@partial(jax.tree_util.register_dataclass, data_fields=["kept"], meta_fields=["draw", "steps", "examples"])
 @dataclass(frozen=True)
 class Stream:
-    """Training examples without end, drawn inside the compiled step where a batch is wanted, and never kept.
+    """Training examples drawn inside the compiled step where a batch is wanted.
 
     The batch of a step is a function of the run's key and the step, on any number of devices.
     """
 
-    draw: Callable[[Key[Array, ""], int], tuple[Any, Any]]
-    """``draw(key, n)``: n examples ``(x, y)``; pure, n static."""
+    draw: Callable[..., tuple[Any, Any]]
+    """``draw(key, n)``, with ``kept`` after that where there is such: n examples ``(x, y)``; pure, n static."""
     steps: int
     """The training steps that count as an epoch: after each epoch there is an evaluation and a row of the history."""
     examples: int | None = None
     """How many different examples there are; None where there is no end of them."""
+    kept: Any = None
+    """Arrays that examples are drawn from, a text, say; they stay on the devices as they are."""
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=["x", "y"], meta_fields=[])
+@dataclass(frozen=True)
+class Chunks:
+    """Long sequences read chunk by chunk: step s of every epoch trains on the s-th chunk of all of them.
+
+    Leaves of ``x`` and ``y`` are ``(steps, batch, ...)``. With a `Stateful` task each row goes on where it stood: that
+    is backpropagation through time, truncated at the chunks.
+    """
+
+    x: Any
+    y: Any
+
+    @property
+    def steps(self) -> int:
+        """The training steps in an epoch."""
+        return jax.tree.leaves(self.x)[0].shape[0]
+
+
+Data = tuple[Any, Any] | Stream | Chunks
+"""What is trained on: examples ``(x, y)``, each once an epoch in an order of its own, or one of the above."""
 
 
 def full_batch(data: tuple[Any, Any], steps: int) -> Stream:
@@ -69,12 +93,25 @@ def full_batch(data: tuple[Any, Any], steps: int) -> Stream:
     """
     examples = _examples(data)
 
-    def draw(key, n):
+    def draw(key, n, data):
         if n > examples:
             raise ValueError(f"a batch of {n} is more than the {examples} examples that there are")
         return jax.tree.map(lambda a: jnp.asarray(a)[:n], data)
 
-    return Stream(draw, steps, examples)
+    return Stream(draw, steps, examples, data)
+
+
+class Stateful(NamedTuple):
+    """How a task trains that carries a state from each step to the next.
+
+    The state is that of a batch's rows, leaves ``(batch, ...)``. Every epoch begins with the initial one, and no
+    gradient goes back over the border of a step.
+    """
+
+    initial: Callable[[Any, int], Any]
+    """``initial(model, n)``: the state of n rows."""
+    objective: Callable[..., tuple[dict[str, Float[Array, "b"]], Any]]
+    """``objective(model, state, x, y, hparams, key)``: the metrics of `Task.objective`, and the state after."""
 
 
 @dataclass(frozen=True)
@@ -83,13 +120,15 @@ class Task:
 
     ``make_model(rngs, hparams)`` draws a model. ``objective(model, x, y, hparams, key)`` gives a dict of per-example
     arrays ``(b,)``: ``"loss"`` is minimised in the mean, the others are reported; ``key`` is None in evaluation.
-    ``optimiser(hparams)`` makes the optimiser; gradients are clipped to ``hparams.clip_norm`` before it.
+    ``optimiser(hparams)`` makes the optimiser; gradients are clipped to ``hparams.clip_norm`` before it. Where
+    ``stateful`` is given, it is what trains, with the same metrics, and ``objective`` evaluates.
     """
 
     make_model: Callable[[nnx.Rngs, Hparams], Any]
     objective: Callable[..., dict[str, Float[Array, "b"]]]
     optimiser: Callable[[Hparams], optax.GradientTransformation]
     batch: int = 128
+    stateful: Stateful | None = None
 
 
 class Best(NamedTuple):
@@ -116,6 +155,8 @@ class Run(NamedTuple):
     stopped: Bool[Array, ""]
     """Whether early stopping has ended the run."""
     best: Best | None
+    state: Any = None
+    """What a `Stateful` task carries to the next step."""
 
     @property
     def final(self) -> Any:
@@ -182,6 +223,7 @@ def start(
         failed_at=jnp.full((), -1, jnp.int32),
         stopped=jnp.zeros((), bool),
         best=Best(model, jnp.full((), jnp.inf), jnp.full((), -1, jnp.int32)) if keep_best else None,
+        state=None if task.stateful is None else task.stateful.initial(model, task.batch),
     )
 
 
@@ -193,7 +235,7 @@ def segment(
     task: Task,
     run: Run,
     hparams: Hparams,
-    data: tuple[Any, Any] | Stream,
+    data: Data,
     epoch: Int[Array, ""],
     first: Int[Array, ""],
     count: Int[Array, ""],
@@ -204,7 +246,7 @@ def segment(
 ) -> Run:
     """``count`` training steps of one epoch, from its step ``first`` on; pure, so it jits, vmaps and shards.
 
-    The order of kept data is a permutation drawn from the run's key and the epoch; the epoch's last batch may be short.
+    The order of examples is a permutation drawn from the run's key and the epoch; the epoch's last batch may be short.
     Each of ``parts`` devices takes its share of every batch's rows; their gradients are summed over ``axis``.
     """
     width = -(-task.batch // parts)
@@ -215,15 +257,29 @@ def segment(
     def total(values):
         return values if axis is None else jax.lax.psum(values, axis)
 
+    def rows_of_all(mine):
+        if axis is None:
+            return mine
+        return jax.tree.map(lambda a: jax.lax.all_gather(a, axis, tiled=True)[: task.batch], mine)
+
     def step(index, run):
         (x, y), real, examples = batch(first + index)
         key = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(run.key, 2), run.step), part)
+        before = None
+        if task.stateful is not None:
+            begin = task.stateful.initial(run.model, task.batch)
+            before = jax.tree.map(partial(jnp.where, first + index == 0), begin, run.state)
+            before = jax.tree.map(lambda a: a[jnp.minimum(columns, task.batch - 1)], before)
 
         def loss(model):
-            metrics = {k: jnp.where(real, v, 0).sum() for k, v in task.objective(model, x, y, hparams, key).items()}
-            return metrics["loss"] / examples, metrics
+            if task.stateful is None:
+                each, after = task.objective(model, x, y, hparams, key), None
+            else:
+                each, after = task.stateful.objective(model, before, x, y, hparams, key)
+            metrics = {k: jnp.where(real, v, 0).sum() for k, v in each.items()}
+            return metrics["loss"] / examples, (metrics, after)
 
-        grads, metrics = jax.grad(loss, has_aux=True)(run.model)
+        grads, (metrics, after) = jax.grad(loss, has_aux=True)(run.model)
         grads, metrics = total((zero_where_fixed(grads), metrics))
         updates, opt_state = optimiser.update(grads, run.opt_state, run.model)
         updates = zero_where_fixed(updates)  # weight decay asks for no gradient
@@ -235,6 +291,7 @@ def segment(
             opt_state=opt_state,
             step=run.step + 1,
             totals={k: v + sums[k] for k, v in run.totals.items()},
+            state=rows_of_all(after),
         )
         idle = run.stopped | (run.failed_at >= 0)
         fine = jnp.isfinite(metrics["loss"]) & jnp.isfinite(norm)
@@ -245,17 +302,22 @@ def segment(
     return jax.lax.fori_loop(0, count, step, run._replace(totals=fresh))
 
 
-def _batches(task: Task, data: tuple[Any, Any] | Stream, key: Key[Array, ""], columns: Int[Array, "b"]) -> Callable:
+def _batches(task: Task, data: Data, key: Key[Array, ""], columns: Int[Array, "b"]) -> Callable:
     """A function of a step's number in its epoch: these columns of its batch, which of them are real, and how many
     examples the whole batch has."""
+
+    def share(batch):
+        mine = jax.tree.map(lambda a: a[jnp.minimum(columns, task.batch - 1)], batch)
+        return mine, columns < task.batch, jnp.asarray(task.batch)
+
     if isinstance(data, Stream):
         # every device draws the whole batch: drawing is cheap, and the numbers stay those of one device
         def drawn(step):
-            batch = data.draw(jax.random.fold_in(key, step), task.batch)
-            mine = jax.tree.map(lambda a: a[jnp.minimum(columns, task.batch - 1)], batch)
-            return mine, columns < task.batch, jnp.asarray(task.batch)
+            return share(_draw(data, jax.random.fold_in(key, step), task.batch))
 
         return drawn
+    if isinstance(data, Chunks):
+        return lambda step: share(jax.tree.map(lambda a: a[step], (data.x, data.y)))
     n = _examples(data)
     order = jax.random.permutation(key, n)
 
@@ -266,6 +328,10 @@ def _batches(task: Task, data: tuple[Any, Any] | Stream, key: Key[Array, ""], co
         return jax.tree.map(lambda a: a[rows], data), real, jnp.minimum(task.batch, n - step * task.batch)
 
     return kept
+
+
+def _draw(data: Stream, key: Key[Array, ""], n: int) -> tuple[Any, Any]:
+    return data.draw(key, n) if data.kept is None else data.draw(key, n, data.kept)
 
 
 def evaluate(
@@ -295,9 +361,9 @@ def evaluate(
     return jax.tree.map(lambda s: s / n, sums if axis is None else jax.lax.psum(sums, axis))
 
 
-def steps_per_epoch(task: Task, data: tuple[Any, Any] | Stream) -> int:
+def steps_per_epoch(task: Task, data: Data) -> int:
     """The training steps in an epoch."""
-    return data.steps if isinstance(data, Stream) else -(-_examples(data) // task.batch)
+    return -(-_examples(data) // task.batch) if isinstance(data, tuple) else data.steps
 
 
 def _examples(data: Any) -> int:
@@ -364,7 +430,7 @@ def width(parameters: int, batch: int) -> int:
     return 2 ** min(4, max(0, math.floor(math.log2(4e6 / (parameters * batch)))))
 
 
-def memory_per_run(task: Task, hparams: Hparams, train: tuple[Any, Any] | Stream, *, keep_best: bool = False) -> int:
+def memory_per_run(task: Task, hparams: Hparams, train: Data, *, keep_best: bool = False) -> int:
     """About how many bytes a run needs while it trains: its state, its gradients, and what they are computed from.
 
     An estimate from shapes, before anything is compiled: what the compiled program needs is `Trainer.bytes`.
@@ -477,7 +543,7 @@ def fit(
     task: Task,
     keys: Key[Array, "*r"],
     hparams: Hparams,
-    train: tuple[Any, Any] | Stream,
+    train: Data,
     *,
     epochs: int,
     evals: Mapping[str, tuple[Any, Any]] | None = None,
@@ -492,14 +558,14 @@ def fit(
         task: what is trained.
         keys: a key, or ``(r,)`` of them for r runs. A run is a function of its key.
         hparams: leaves are numbers, or ``(r,)`` arrays with one for each run.
-        train: ``(x, y)``, pytrees of arrays ``(n, ...)``, kept on the devices as they are (bytes stay bytes), or a
-            `Stream`.
+        train: ``(x, y)``, pytrees of arrays ``(n, ...)``, kept on the devices as they are (bytes stay bytes), a
+            `Stream`, or `Chunks`.
         epochs: passes over the data, each in an order of its own; of a stream, so many times its steps.
         evals: data sets evaluated after every epoch, by name: ``test`` gives the columns ``test_loss`` and so on.
         watch: early stopping, and the best model of each run.
         devices: which to use; see `shares`.
         progress: draw a progress bar.
-        options: ``resume``, ``save``, ``save_every`` and ``stop`` of `Trainer.__call__`.
+        options: ``resume``, ``save``, ``save_every``, ``stop`` and ``after`` of `Trainer.__call__`.
 
     A run whose loss or gradient is not finite stands still from that step on, and is said; the others go on.
 
@@ -520,7 +586,7 @@ class Trainer:
         task: Task,
         runs: int,
         hparams: Hparams,
-        train: tuple[Any, Any] | Stream,
+        train: Data,
         *,
         evals: Mapping[str, tuple[Any, Any]] | None = None,
         watch: Watch | None = None,
@@ -529,10 +595,7 @@ class Trainer:
         """Compile; of ``hparams`` only what is None matters. The arguments and errors are those of `fit`."""
         evals = dict(evals or {})
         for name, data in {"train": train, **evals}.items():
-            if isinstance(data, Stream):
-                continue
-            if len(sizes := {np.shape(leaf)[0] for leaf in jax.tree.leaves(data)}) != 1 or 0 in sizes:
-                raise ValueError(f"{name} must hold as many inputs as labels, and at least one, not {sorted(sizes)}")
+            _check(name, data, task.batch)
         plan = shares(runs, task.batch, devices)
         self.runs = runs
         self.steps = steps_per_epoch(task, train)
@@ -566,6 +629,7 @@ class Trainer:
         save: Callable[[Progress], None] | None = None,
         save_every: float = 10.0,
         stop: Callable[[], bool] = lambda: False,
+        after: Callable[[Progress], None] | None = None,
         bar: Any = None,
         label: str = "",
         names: Sequence[str | None] | None = None,
@@ -581,6 +645,8 @@ class Trainer:
             save: called with where training stands, every ``save_every`` seconds, at the end, and when told to stop.
                 The next step overwrites the arrays: what is to be kept must be copied before it returns.
             stop: asked between segments, every two seconds or so; true ends training after a last save.
+            after: called with where training stands after every epoch, before that is saved; what ``save`` must copy,
+                it must copy too.
             bar: a progress bar of training steps to move on, from `progress_bar`.
             label: what stands before the epoch on the bar.
             names: what each run is called when it fails, ``Run 0`` and so on where not given; None says nothing of it.
@@ -650,6 +716,8 @@ class Trainer:
                     ]
                     moving &= ~fetch(lambda runs: runs.stopped)
                 epoch, step = epoch + 1, 0
+                if after is not None:
+                    after(stands())
             idle = not moving.any()
             if save is not None and time.perf_counter() - saved >= save_every:
                 save(stands())
@@ -662,6 +730,18 @@ class Trainer:
             final = _joined(evaluate([share.final for share in runs]))
             final = {name: np.where(failed, np.nan, value) for name, value in final.items()}
         return Fitted(stands(), not stopping, final)
+
+
+def _check(name: str, data: Data, batch: int) -> None:
+    """Raises ValueError for data without examples, or whose arrays do not belong together."""
+    if isinstance(data, Stream):
+        return
+    if isinstance(data, Chunks):
+        sizes = {np.shape(leaf)[:2] for leaf in jax.tree.leaves(data)}
+        if len(sizes) != 1 or max(sizes)[0] == 0 or max(sizes)[1] != batch:
+            raise ValueError(f"{name} must be chunks (steps, {batch}, ...) for a batch of {batch}, not {sorted(sizes)}")
+    elif len(counts := {np.shape(leaf)[0] for leaf in jax.tree.leaves(data)}) != 1 or 0 in counts:
+        raise ValueError(f"{name} must hold as many inputs as labels, and at least one, not {sorted(counts)}")
 
 
 class _Compiled:
@@ -770,9 +850,7 @@ def _leaf_by_leaf(join: Callable, trees: list[Any]) -> Any:
     return jax.tree.unflatten(jax.tree.structure(trees[0]), [join(each) for each in leaves])
 
 
-def abstract_runs(
-    task: Task, keys: Key[Array, "*r"], hparams: Hparams, train: tuple[Any, Any] | Stream, *, keep_best: bool = False
-) -> Run:
+def abstract_runs(task: Task, keys: Key[Array, "*r"], hparams: Hparams, train: Data, *, keep_best: bool = False) -> Run:
     """The shapes and types of the runs that `fit` would train: what to restore a checkpoint into."""
     example = example_of(train)
 
@@ -784,12 +862,13 @@ def abstract_runs(
     return jax.eval_shape(jax.vmap(begin), keys, _for_each(hparams, keys.size))
 
 
-def example_of(data: tuple[Any, Any] | Stream) -> tuple[Any, Any]:
-    """A batch of one: the first example of kept data, zeros in the place of a drawn one."""
+def example_of(data: Data) -> tuple[Any, Any]:
+    """A batch of one: the first example there is, zeros in the place of a drawn one."""
     if isinstance(data, Stream):
-        return jax.tree.map(
-            lambda a: np.zeros(a.shape, a.dtype), jax.eval_shape(lambda: data.draw(jax.random.key(0), 1))
-        )
+        drawn = jax.eval_shape(lambda data: _draw(data, jax.random.key(0), 1), data)
+        return jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), drawn)
+    if isinstance(data, Chunks):
+        return jax.tree.map(lambda a: a[0, :1], (data.x, data.y))
     return jax.tree.map(lambda a: a[:1], data)
 
 
