@@ -72,3 +72,16 @@ def scheduled(learning_rate: ArrayLike, schedule: str, steps: int, warmup: int =
     if warmup:
         shape = optax.join_schedules([optax.linear_schedule(0.0, 1.0, warmup), shape], [warmup])
     return lambda count: learning_rate * shape(count)
+
+
+def decayed(learning_rate: ArrayLike, factor: float, every: int) -> Rate:
+    """``learning_rate`` (may be traced), lowered after each ``every`` updates; update i, counted from 0, has
+
+        learning_rate * factor ** floor(i / every)
+
+    Raises:
+        ValueError: a factor outside (0, 1], or ``every`` below 1.
+    """
+    if not 0 < factor <= 1 or every < 1:
+        raise ValueError(f"the rate is to be lowered by a factor above 0 and at most 1, not {factor}, every {every}")
+    return lambda count: learning_rate * factor ** (count // every)

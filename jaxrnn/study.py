@@ -8,7 +8,6 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -62,9 +61,9 @@ class Study:
     answers: Callable[[Fitted, int], dict[str, str]]
     """The paper's questions by id, from what was measured and the number of parameters."""
     reference: Sequence[runfolder.Reference] = ()
-    notes: Mapping[str, Any] = MappingProxyType({})
+    notes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """What a checkpoint keeps beside the runs, as JSON has it, for whoever uses them later: a vocabulary, say."""
-    sizes: Mapping[str, int] = MappingProxyType({})
+    sizes: Mapping[str, int] = dataclasses.field(default_factory=dict)
     """How large the parts of the data are, ``train`` and the sets evaluated, where that is not how many examples they
     have."""
     unit: str = "examples"
@@ -177,14 +176,16 @@ def carry_out(
             "the numbers are the uninterrupted run's to rounding only."
         )
 
-    example, _ = example_of(study.train)
+    x, y = (jax.tree.leaves(part)[0] for part in example_of(study.train))
 
     def save(progress: Progress) -> None:
         facts = {
             "seconds": spent + time.perf_counter() - began,
             "spread": spread,
-            "shape": example.shape[1:],
-            "dtype": str(example.dtype),
+            "shape": x.shape[1:],
+            "dtype": str(x.dtype),
+            "label": {"shape": y.shape[1:], "dtype": str(y.dtype)},
+            "notes": dict(study.notes),
         }
         save_progress(saved, progress, identity | facts)
         runfolder.write_csv(out / "history.csv", progress.history)
@@ -303,9 +304,7 @@ def saved_meta(saved: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
         )
     check_same_settings(f"the run in {saved.parent}", meta["config"], identity["config"])
     if meta["data"] != identity["data"]:
-        raise CheckpointError(
-            f"the run in {saved.parent} was trained on other data: resume it with the same"
-        )
+        raise CheckpointError(f"the run in {saved.parent} was trained on other data: resume it with the same")
     return meta
 
 
@@ -324,7 +323,8 @@ def saved_progress(saved: Path, abstract: Any) -> Progress:
 
 
 def trained(name: str, out: Path) -> dict[str, Any]:
-    """What is known of the runs in a folder: ``config``, ``shape`` and ``dtype`` of an input, and where they stand.
+    """What is known of the runs in a folder: ``config``, ``notes``, ``shape`` and ``dtype`` of an input, and where they
+    stand.
 
     Raises:
         CheckpointError: nothing is saved there, it is damaged, or it is another experiment's.
@@ -349,7 +349,8 @@ def restore_models(out: Path, task: Task, hparams: Hparams, meta: dict[str, Any]
         CheckpointError: damaged, of another task, or no run kept a finite loss.
     """
     keys = jax.random.split(jax.random.key(0), meta["config"]["seeds"])
-    example = np.zeros((1, *meta["shape"]), meta["dtype"]), np.zeros(1, np.int32)
+    label = meta.get("label", {"shape": [], "dtype": "int32"})  # earlier versions kept none, and had only these
+    example = np.zeros((1, *meta["shape"]), meta["dtype"]), np.zeros((1, *label["shape"]), label["dtype"])
     runs, _ = checkpoint.restore(out / "checkpoint", abstract_runs(task, keys, hparams, example, keep_best=keep_best))
     sound = np.flatnonzero(jax.device_get(runs.failed_at) < 0)
     if not sound.size:
@@ -369,7 +370,8 @@ def _introduce(console: Console, name: str, settings: TrainingSettings, study: S
     console.print(table)
     sizes = "".join(f", {study.size(part):,} for {part}" for part in study.evals if part != "train")
     facts = study.facts(settings.total_epochs())
-    console.print(f"{facts['name']} ({facts['source']}): {facts['train']:,} {study.unit} to train on{sizes}; on {devices}")
+    count = f"{facts['train']:,} {study.unit}"
+    console.print(f"{facts['name']} ({facts['source']}): {count} to train on{sizes}; on {devices}")
 
 
 def conclude(outcome: Outcome) -> None:
