@@ -7,6 +7,7 @@ from collections.abc import Callable
 from math import ceil
 from typing import Literal
 
+import jax.numpy as jnp
 import optax
 
 from jaxrnn.typing import Array, ArrayLike
@@ -84,4 +85,4 @@ def decayed(learning_rate: ArrayLike, factor: float, every: int) -> Rate:
     """
     if not 0 < factor <= 1 or every < 1:
         raise ValueError(f"the rate is to be lowered by a factor above 0 and at most 1, not {factor}, every {every}")
-    return lambda count: learning_rate * factor ** (count // every)
+    return lambda count: jnp.asarray(learning_rate) * factor ** (jnp.asarray(count) // every)

@@ -1,0 +1,135 @@
+"""A two-layer LSTM learns a text character by character, and writes five samples on its way (UVA 3; U12 to U16).
+
+python -m experiments.char_lm [--text-file FILE ...] [--stateful] [--resume]
+"""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from rich.console import Console
+
+from experiments import char_samples, texts
+from experiments.char_samples import SAMPLES, Sample
+from experiments.palindrome import NAMES
+from experiments.texts import TextSettings
+from jaxrnn import runfolder
+from jaxrnn.command import command
+from jaxrnn.data.text import Text
+from jaxrnn.errors import SettingsError
+from jaxrnn.plots.style import finite
+from jaxrnn.study import Experiment, carry_out, conclude
+from jaxrnn.train import Fitted
+from jaxrnn.words import median_percent, median_range
+
+EXPERIMENT = Experiment("char_lm", TextSettings, texts.study, texts.load)
+
+
+def main(name: str, settings: TextSettings) -> dict[str, Any]:
+    """Train, and leave a run folder; returns what its ``result.json`` says."""
+    settings.check()
+    console, text = Console(), texts.load(settings)
+    settings = texts.whole_passes(settings, text)
+    if settings.steps % (SAMPLES * settings.every):
+        raise SettingsError(
+            f"{SAMPLES} samples are taken on the way: --every must divide a fifth of the {settings.steps} --steps, and "
+            f"{settings.every} does not"
+        )
+    study = texts.study(settings, text)
+    console.print(introduction(settings, text), markup=False)
+
+    def sample(progress, out):
+        char_samples.take(settings, text, progress, out)
+
+    outcome = carry_out(name, settings, study, after=sample)
+    out, began = outcome.out, time.perf_counter()
+    taken = char_samples.read(out)
+    console.print(f"The samples, in {out / char_samples.FILE}:")
+    for one in taken:
+        console.print(f"{one.step:>9,} {one.greedy!r}", markup=False, highlight=False, soft_wrap=True)
+    answered = answers(name, settings, text, outcome.fitted, outcome.result["parameters"], taken, out)
+    seconds = outcome.result["seconds"]
+    seconds = {**seconds, "total": seconds["total"] + time.perf_counter() - began}
+    result = {**outcome.result, "answers": answered, "seconds": seconds}
+    runfolder.write_json(out / "result.json", result)
+    conclude(outcome._replace(result=result))
+    return result
+
+
+def introduction(settings: TextSettings, text: Text) -> str:
+    """What is read, and how."""
+    documents = f"{len(text.starts):,} document{'s' * (len(text.starts) > 1)}"
+    unknown = f"{text.unknown:,} of the held-out characters are unknown to it" if text.unknown else "no more held out"
+    said = f"{text.name}: {len(text.ids):,} characters in {documents}; {len(text.vocabulary.characters)} are different"
+    said = f"{said} in what is trained on, and {unknown}."
+    if settings.stateful:
+        said += (
+            f" Read in {settings.batch} streams of {settings.length} characters a step: {settings.every:,} steps are "
+            f"whole passes, {settings.steps:,} in all."
+        )
+    return said
+
+
+def answers(
+    name: str, settings: TextSettings, text: Text, fitted: Fitted, parameters: int, taken: list[Sample], out: Path
+) -> dict[str, str]:
+    """UVA's part 3, with what was measured."""
+    metrics = fitted.metrics
+    bits = metrics["test_bits_per_character"]
+    runs = len(bits)
+    how = (
+        f"in {settings.batch} contiguous streams, the state going on from step to step"
+        if settings.stateful
+        else f"in windows of T = {settings.length} characters anywhere in it, from a zero state"
+    )
+    history = fitted.progress.history
+    first, last = (
+        finite(row["train_bits_per_character"] for row in history if row["epoch"] == epoch)
+        for epoch in (1, settings.total_epochs())
+    )
+    unknown = f", {text.unknown:,} of them as the unknown one" if text.unknown else ""
+    layers = f"{settings.layers} {NAMES[settings.cell]} layer{'s' * (settings.layers > 1)} of {settings.hidden} units"
+    return {
+        "U12": (
+            f"{layers} read one-hot characters of {text.name} ({len(text.train):,} to train on, "
+            f"{text.vocabulary.size} ids) {how}, and a linear layer says at every step which comes next: "
+            f"{parameters:,} parameters. They are trained for {settings.steps:,} steps of {settings.batch} sequences "
+            f"by {settings.optimiser} at {settings.learning_rate:g}, times {settings.decay:g} every "
+            f"{settings.decay_every:,} steps, the gradient clipped at a norm of {settings.clip_norm:g}. The loss is "
+            "the cross-entropy in the mean over the steps (equation 18). In bits per character, median (lowest to "
+            f"highest) of {runs} run{'s' * (runs > 1)}, it fell in training from {median_range(first)} over the first "
+            f"{settings.every:,} steps to {median_range(last)} over the last. The held-out tenth, {len(text.test):,} "
+            f"characters{unknown}, each told from all that stand before it there, costs {median_range(bits)}, and the "
+            f"likeliest character is right in {median_percent(metrics['test_accuracy'])}. To take all "
+            f"{text.vocabulary.size} ids for equally likely costs {np.log2(text.vocabulary.size):.2f}."
+        ),
+        "U13": char_samples.answer(settings, text, taken),
+        "U15": kept(name, text, fitted, out),
+    }
+
+
+def kept(name: str, text: Text, fitted: Fitted, out: Path) -> str:
+    """What the checkpoint of a finished run is good for, tried out."""
+    restored = texts.restore(name, out)
+    sound = np.flatnonzero(jax.device_get(fitted.progress.runs.failed_at) < 0)
+    trained = [np.asarray(leaf)[sound] for leaf in jax.tree.leaves(jax.device_get(fitted.progress.runs.final))]
+    same = all(
+        np.array_equal(np.asarray(leaf), other)
+        for leaf, other in zip(jax.tree.leaves(restored.models), trained, strict=True)
+    )
+    size = sum(path.stat().st_size for path in (out / "checkpoint").rglob("*") if path.is_file())
+    return (
+        f"While it trains, the command saves weights, optimiser, random key and step every ten seconds, "
+        f"{size / 1e6:.1f} MB in checkpoint/, with the {len(restored.vocabulary.characters)} characters of the "
+        "vocabulary in their order. After Ctrl-C, a kill or a power cut the same command with --resume goes on to the "
+        "numbers and the samples of a run that was not stopped, bit for bit. Read back at the end, the weights are "
+        f"{'those' if same else 'NOT those'} that were trained, bit for bit"
+        f"{', and the vocabulary that of the text' if restored.vocabulary == text.vocabulary else ''}."
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(command("char_lm", TextSettings, main))
