@@ -199,3 +199,10 @@ def test_timings_of_one_unit_are_one_panel_and_nothing_is_cut_off(tmp_path):
 
 def test_long_titles_are_wrapped_and_not_cut_off(tmp_path):
     assert_legible(plots.learning_curves([accuracies(0, 1, 0.5)], "a long title " * 11), tmp_path / "a.png")
+
+
+def test_bits_per_character_stand_in_the_place_of_the_loss():
+    history = [{"run": 0, "epoch": epoch, "train_loss": 1.0, "test_bits_per_character": 2.0} for epoch in (1, 2)]
+    (bits,) = plots.learning_curves(history, "").axes
+    assert bits.get_ylabel() == "cross-entropy (bits per character)"
+    assert [points(line) for line in bits.lines] == [[(1, 2.0), (2, 2.0)]]

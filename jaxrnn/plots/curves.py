@@ -26,6 +26,7 @@ _SPLITS = {
     "test": ("test", Look(style.BLUE, "-", "o")),
 }
 _PANELS = (_Panel("loss", "cross-entropy loss", "nats", 1), _Panel("accuracy", "accuracy", "%", 100))
+_TEXT = _Panel("bits_per_character", "cross-entropy", "bits per character", 1)
 _REGRESSION = _Panel("mse", "mean squared error", "", 1)
 _COMPARED = (_Panel("test_loss", "test loss", "nats", 1), _Panel("test_error", "test error", "%", 100))
 
@@ -41,17 +42,20 @@ def learning_curves(
 
     ``history`` has a row per run and epoch: ``run``, ``epoch`` and any of ``train_loss``, ``train_accuracy``,
     ``test_loss``, ``test_accuracy``, losses in nats and accuracies as fractions; other keys are not looked at. Where
-    there is ``train_mse`` or ``test_mse`` they alone are drawn, on a logarithmic axis. One run is a line; several are
-    their mean, in a band from the lowest to the highest. A value that is absent, None or not finite (of a run that was
-    frozen, say) counts in neither: the mean is then of the runs that are left. A panel without a key in any row is left
-    out.
+    there is ``train_mse`` or ``test_mse`` they alone are drawn, on a logarithmic axis; ``train_bits_per_character`` and
+    ``test_bits_per_character`` stand in the place of the loss. One run is a line; several are their mean, in a band
+    from the lowest to the highest. A value that is absent, None or not finite (of a run that was frozen, say) counts in
+    neither: the mean is then of the runs that are left. A panel without a key in any row is left out.
 
     ``reference`` takes the rows of ``result.json``; those with a metric that is drawn here become dotted level lines.
     Where an epoch is nothing but so many training ``steps``, those are counted below.
     """
     keys = {key for row in history for key in row}
-    panels = [panel for panel in (_REGRESSION, *_PANELS) if any(f"{split}_{panel.key}" in keys for split in _SPLITS)]
+    known = (_REGRESSION, _TEXT, *_PANELS)
+    panels = [panel for panel in known if any(f"{split}_{panel.key}" in keys for split in _SPLITS)]
     panels = panels[:1] if _REGRESSION in panels else panels or [*_PANELS[:1]]
+    if _TEXT in panels:  # it is the loss, in another unit
+        panels = [panel for panel in panels if panel.key != "loss"]
     level_colours = itertools.cycle((style.BLACK, style.GREEN, style.PURPLE))
 
     figure = style.figure(title, 9, 5.5 if _REGRESSION in panels else 4.5)
