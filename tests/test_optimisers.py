@@ -20,6 +20,7 @@ from jaxrnn.optimisers import (
     OptimiserName,
     ScheduleName,
     adamw_torch,
+    decayed,
     rmsprop_torch,
     scheduled,
 )
@@ -187,3 +188,17 @@ def test_a_warmup_that_leaves_no_step_is_refused(steps, warmup):
     message = f"^warm-up must be at least 0 and shorter than the run's {steps} updates, not {warmup}$"
     with pytest.raises(ValueError, match=message):
         scheduled(1.0, "constant", steps, warmup)
+
+
+def test_a_rate_that_decays_is_lowered_after_every_so_many_updates():
+    rate = decayed(2.0, 0.96, 3)
+    found = [float(rate(jnp.int32(count))) for count in range(8)]
+    np.testing.assert_allclose(found, 2 * 0.96 ** np.array([0, 0, 0, 1, 1, 1, 2, 2]), rtol=1e-6)
+    np.testing.assert_allclose(decayed(1.0, 0.96, 5000)(1_000_000), 0.96**200, rtol=1e-4)
+    assert float(decayed(0.5, 1.0, 1)(10)) == 0.5
+
+
+@pytest.mark.parametrize(("factor", "every"), [(0.0, 5), (1.1, 5), (0.9, 0)])
+def test_a_decay_that_is_none_is_refused(factor, every):
+    with pytest.raises(ValueError, match="^the rate is to be lowered by a factor above 0 and at most 1, not "):
+        decayed(1.0, factor, every)
