@@ -177,14 +177,20 @@ def generate(
         raise ValueError("at least one id must be allowed")
     if carry is None:
         carry = Written(model.initial_carry(batch_shape), jnp.int32(0), jnp.zeros(batch_shape, bool))
-    return _generate(model, key, prime, length, sampler, carry, allowed, stop)
-
-
-@partial(jax.jit, static_argnames=("length", "stop"))
-def _generate(model, key, prime, length, sampler, start, allowed, stop):
-    carry, drawn, ended = start
     if prime.shape[-1] > 1:
-        carry, _ = model.read(prime[..., :-1], carry=carry)
+        carry = carry._replace(carry=_after(model, prime[..., :-1], carry.carry))
+    return _generate(model, key, prime[..., -1], length, sampler, carry, allowed, stop)
+
+
+@jax.jit
+def _after(model, ids, carry):
+    return model.read(ids, carry=carry)[0]
+
+
+# a program of its own, so that it is compiled once for primes of any length
+@partial(jax.jit, static_argnames=("length", "stop"))
+def _generate(model, key, last, length, sampler, start, allowed, stop):
+    carry, drawn, ended = start
     draw = _each_row(_draw, key.ndim)
 
     def step(state, number):
@@ -197,14 +203,22 @@ def _generate(model, key, prime, length, sampler, start, allowed, stop):
         return (carry, ids, ended), ids
 
     numbers = drawn + jnp.arange(length, dtype=drawn.dtype)
-    (carry, _, ended), ids = jax.lax.scan(step, (carry, prime[..., -1], ended), numbers)
+    (carry, _, ended), ids = jax.lax.scan(step, (carry, last, ended), numbers)
     return Written(carry, drawn + length, ended), jnp.moveaxis(ids, 0, -1)
 
 
 def _draw(key: Key[Array, ""], logits: Float[Array, "v"], number: Int[Array, ""]) -> Int[Array, ""]:
-    """One id of a row: the largest of logits to which Gumbel noise is added is distributed as their softmax."""
-    noise = jax.random.gumbel(jax.random.fold_in(key, number), logits.shape, logits.dtype)
-    return jnp.argmax(logits + noise)
+    """One id of a row: the first at which the sum of the probabilities so far passes a random share of them all.
+
+    One random number a row, where Gumbel noise would take one for every id: that alone would be a third of a step.
+    """
+    weights = jnp.exp(logits - jnp.max(logits))
+    sums = jnp.cumsum(weights)
+    share = jax.random.uniform(jax.random.fold_in(key, number), (), sums.dtype) * sums[-1]
+    ids = jnp.arange(logits.size)
+    # sums are not added up in order, so rounding can let them fall: an id of weight 0 is ruled out by itself
+    last = jnp.max(jnp.where(weights > 0, ids, 0))
+    return jnp.minimum(last, jnp.min(jnp.where((weights > 0) & (sums > share), ids, last)))
 
 
 def _each_row(function: Callable, dimensions: int) -> Callable:

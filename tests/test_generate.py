@@ -35,7 +35,7 @@ LOGITS = jnp.array([[0.3, -1.0, 2.0, 0.7, -0.2, 1.1, 0.0], [5.0, 5.0, -jnp.inf, 
 @pytest.fixture(scope="module")
 def model():
     rngs = nnx.Rngs(0)
-    model = LanguageModel(stack("lstm", V, [6, 5], init="pytorch", rngs=rngs), init="pytorch", rngs=rngs)
+    model = LanguageModel(stack("gru", V, [6], init="pytorch", rngs=rngs), init="pytorch", rngs=rngs)
     model.head.kernel[...] *= 10  # so that what was read matters to what comes
     return model
 
@@ -150,16 +150,18 @@ def test_another_temperature_is_no_new_program(model):
 # The loop.
 
 
-@pytest.mark.parametrize("sampler", [(), Greedy(), TopK(1), Temperature(0.1), (Temperature(0.5), TopK(3), TopP(0.99))])
+@pytest.mark.parametrize("sampler", [(), Greedy(), (Temperature(0.5), TopK(3), TopP(0.99))])
 def test_the_alphabet_goes_on(sampler):
     end, ids = generate(Alphabet(), KEY, [[0, 1, 2], [4, 5, 6]], 9, sampler)
     np.testing.assert_array_equal(ids, [(3 + np.arange(9)) % V, np.arange(9) % V])
     assert end.carry.tolist() == [11, 11] and end.drawn == 9  # all but the last id is read
 
 
-@pytest.mark.parametrize("sampler", [Greedy(), (), (Temperature(1.5), TopK(5), TopP(0.9))])
-@pytest.mark.parametrize("batch_shape", [(), (2, 3)])
-def test_pieces_are_together_what_one_call_draws(model, sampler, batch_shape):
+@pytest.mark.parametrize(
+    "batch_shape, sampler",
+    [((2, 3), (Temperature(1.5), TopK(5), TopP(0.9))), ((), ()), pytest.param((), Greedy(), marks=pytest.mark.slow)],
+)
+def test_pieces_are_together_what_one_call_draws(model, batch_shape, sampler):
     prime = jax.random.randint(jax.random.key(1), (*batch_shape, 4), 0, V)
     whole_end, whole = generate(model, KEY, prime, 60, sampler)
     end, pieces = None, []
@@ -197,7 +199,7 @@ def test_greedy_ids_are_the_likeliest_of_what_the_model_says(model):
     np.testing.assert_array_equal(logits.argmax(-1), ids)
 
 
-@pytest.mark.parametrize("sampler", [(), Greedy(), TopK(2), TopP(0.1), Temperature(1e9)])
+@pytest.mark.parametrize("sampler", [Greedy(), (Temperature(1e9), TopK(5))])
 def test_what_is_not_allowed_is_never_drawn(sampler):
     allowed = np.arange(V) % 2 == 1
     _, ids = generate(Alphabet(), KEY, np.arange(70)[:, None] % V, 30, sampler, allowed=allowed)
