@@ -18,6 +18,7 @@ from jaxrnn.train import Hparams
 
 KEY = jax.random.key(0)
 PLAIN = Hparams()
+TOLD = jax.jit(lambda model, x, y: next_id(model, x, y, PLAIN, None))
 
 
 def model_of(vocabulary=7, cell="lstm", widths=(5, 4)):
@@ -32,14 +33,14 @@ def text_of(length, vocabulary=7, seed=0):
 @pytest.mark.parametrize("cell", CELLS)
 def test_an_id_is_a_one_hot_vector(cell):
     """In values and in gradients of all weights."""
-    layers = stack(cell, 7, [5, 4], rngs=nnx.Rngs(1))
-    ids = text_of(24).reshape(2, 12)
+    layers = stack(cell, 7, [5], rngs=nnx.Rngs(1))
+    ids = text_of(12).reshape(2, 6)
 
     def total(layers, xs):
         return jnp.sum(jnp.sin(layers(xs)[1]))
 
-    looked_up = jax.value_and_grad(total)(layers, jnp.asarray(ids)[..., None])
-    multiplied = jax.value_and_grad(total)(layers, jax.nn.one_hot(ids, 7))
+    both = jax.jit(jax.value_and_grad(total))
+    looked_up, multiplied = both(layers, jnp.asarray(ids)[..., None]), both(layers, jax.nn.one_hot(ids, 7))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), looked_up, multiplied)
 
 
@@ -50,20 +51,20 @@ def test_the_loss_is_equation_18():
     p = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
     truth = np.eye(7)[y]
     loss = np.array([-sum((truth[row, t] * np.log(p[row, t])).sum() for t in range(10)) / 10 for row in range(3)])
-    found = next_id(model, x, y, PLAIN, None)
+    found = TOLD(model, x, y)
     np.testing.assert_allclose(found["loss"], loss, rtol=1e-5)
     np.testing.assert_allclose(found["bits_per_character"], loss / np.log(2), rtol=1e-5)
     np.testing.assert_allclose(found["accuracy"], (p.argmax(-1) == y).mean(1), rtol=1e-6)
 
 
-@pytest.mark.parametrize("chunk", [1, 2, 7, 20, 40, 41, 500])
+@pytest.mark.parametrize("chunk", [1, 7, 20, 500])
 def test_what_is_held_out_is_told_once_each_whatever_the_chunks(chunk, monkeypatch):
     model, ids = model_of(), text_of(41)
-    whole = next_id(model, ids[None, :-1], ids[None, 1:], PLAIN, None)
+    whole = TOLD(model, ids[None, :-1], ids[None, 1:])
     monkeypatch.setattr(language, "CHUNK", chunk)
     x, y = contiguous(ids[0], ids[1:], 7)
     assert x.shape == y.shape == (1, -(-40 // chunk), min(chunk, 40)) and x.dtype == np.uint8
-    found = next_id(model, x, y, PLAIN, None)
+    found = TOLD(model, x, y)
     for name, value in whole.items():
         np.testing.assert_allclose(found[name], value, rtol=1e-5)
 
@@ -95,11 +96,8 @@ def test_streams_are_the_text_in_contiguous_parts(batch, length, passes, extra, 
     chunks = streams(ids, starts, batch, length, passes)
     read, anew = chunks.x
     steps = (len(ids) - 1) // (batch * length)
-    assert chunks.steps == steps * passes and read.shape == anew.shape == chunks.y.shape == (
-        chunks.steps,
-        batch,
-        length,
-    )
+    assert chunks.steps == steps * passes
+    assert read.shape == anew.shape == chunks.y.shape == (chunks.steps, batch, length)
     for one in range(passes):
         part = slice(one * steps, (one + 1) * steps)
         for values, expected in ((read, ids), (chunks.y, ids[1:])):
@@ -115,9 +113,7 @@ def test_streams_are_the_text_in_contiguous_parts(batch, length, passes, extra, 
 
 def test_a_text_too_short_for_its_streams():
     assert streams(text_of(13), np.array([0]), 4, 3).steps == 1
-    with pytest.raises(
-        DataError, match="12 characters to train on, and 4 streams of 3 characters and the next need 13"
-    ):
+    with pytest.raises(DataError, match="12 characters to train on, and 4 streams of 3 characters .* need 13"):
         streams(text_of(12), np.array([0]), 4, 3)
 
 
@@ -125,13 +121,14 @@ def test_a_state_goes_on_from_step_to_step_and_begins_anew_with_a_document():
     model, ids = model_of(), text_of(13)
     chunks = streams(ids, np.array([0, 5]), 1, 3)
     state, losses = STATEFUL.initial(model, 1), []
+    learn = jax.jit(lambda state, x, y: STATEFUL.objective(model, state, x, y, PLAIN, KEY))
     for step in range(chunks.steps):
         x, y = jax.tree.map(lambda a, step=step: a[step], (chunks.x, chunks.y))
-        found, state = STATEFUL.objective(model, state, x, y, PLAIN, KEY)
+        found, state = learn(state, x, y)
         losses.append(found["loss"][0])
 
     def loss(part):
-        return next_id(model, ids[None, part], ids[None, part.start + 1 : part.stop + 1], PLAIN, None)["loss"][0]
+        return TOLD(model, ids[None, part], ids[None, part.start + 1 : part.stop + 1])["loss"][0]
 
     first, second = loss(slice(0, 5)), loss(slice(5, 12))
     np.testing.assert_allclose(np.mean(losses), (5 * first + 7 * second) / 12, rtol=1e-5)
