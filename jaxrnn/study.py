@@ -38,7 +38,7 @@ from jaxrnn.train import (
 STARTED = time.perf_counter()
 """When the process began, as far as this library saw it."""
 
-FREE = ("devices", "data_dir", "text_file")
+FREE = ("devices", "data_dir", "names", "text_file")
 """Settings that may be others when a run is resumed: the data are compared themselves, and the rest changes no number
 beyond rounding."""
 

@@ -46,6 +46,7 @@ ANSWERS = {
     "mnist_gru": LAYERS | {"T17"},
     "mnist_lstm": LAYERS | {"T17"},
     "mnist_rnn": LAYERS | {"T17"},
+    "names": {"I5", "I6", "I7"},
     "optimizers": {"U5", "U17"},
     "palindromes": {"U1", "U3", "U4", "U8"},
     "parity": {"T1", "T2", "T3", "T4", "T5"},

@@ -1,0 +1,266 @@
+"""Names of people, learned letter by letter, and new ones drawn from all letters or the k likeliest (IST, prog. 2).
+
+python -m experiments.names [--names FILE|FOLDER], and then --language Italian --starts-with Ro
+"""
+
+import itertools
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from experiments import name_model, name_samples, name_trained
+from experiments.name_model import NameSettings
+from experiments.name_samples import KS, Sample, label
+from experiments.palindrome import NAMES
+from jaxrnn import plots, runfolder
+from jaxrnn.command import command
+from jaxrnn.data.names import Names
+from jaxrnn.plots.strips import Strip
+from jaxrnn.plots.style import finite
+from jaxrnn.study import Experiment, Outcome, carry_out, conclude
+from jaxrnn.words import median_percent, median_range
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+EXPERIMENT = Experiment("names", NameSettings, name_model.study, name_model.load)
+
+EXAMPLES = 8
+"""How many names of each k are printed."""
+
+
+def main(name: str, settings: NameSettings) -> Any:
+    """Train, and leave a run folder; returns what its ``result.json`` says. Or ask a trained run."""
+    if settings.asks:
+        return name_trained.ask(name, settings, settings.out or Path("runs") / name)
+    settings = replace(settings, epochs=settings.total_epochs())
+    data = name_model.load(settings)
+    outcome = carry_out(name, settings, name_model.study(settings, data))
+    out, began = outcome.out, time.perf_counter()
+    name_trained.keep(data.alphabet, out)
+
+    judge = name_samples.classifier(data)
+    recall = name_samples.recall(data, judge)
+    sound = np.flatnonzero(jax.device_get(outcome.fitted.progress.runs.failed_at) < 0)
+    models = jax.tree.map(lambda leaf: leaf[sound], outcome.fitted.progress.runs.final)
+    samples = name_samples.samples(models, data, judge, settings.seed, settings.samples or 100)
+    measured = by_k(samples)
+    show(outcome, data, samples, measured, recall)
+
+    metrics: dict[str, Any] = {
+        f"{measure}_{k}": of_k[measure]
+        for k, of_k in measured.items()
+        for measure in ("novelty", "duplicates", "nll", "length")
+    }
+    if len(data.languages) > 1:
+        metrics |= {
+            "language_match": measured["all"]["match"],
+            "language_match_new": measured["all"]["match_new"],
+            "chance": [1 / len(data.languages)],
+            "classifier_recall": [float(np.nanmean(recall))],
+        }
+    seconds = outcome.result["seconds"]
+    result = runfolder.plain(
+        {
+            **outcome.result,
+            "metrics": outcome.result["metrics"] | {name: runfolder.metric(values) for name, values in metrics.items()},
+            "answers": answers(settings, data, outcome, samples, measured, recall),
+            "seconds": seconds | {"total": seconds["total"] + time.perf_counter() - began},
+        }
+    )
+    runfolder.write_json(out / "result.json", result)
+    conclude(outcome._replace(result=result))
+    return result
+
+
+def by_k(samples: Sequence[Sample]) -> dict[str, dict[str, list[float]]]:
+    """What the samples come to: by k, by measure, a value for each run."""
+    found: dict[str, dict[str, list[float]]] = {label(k): {} for k in KS}
+    for sample in samples:
+        for measure, value in sample.measures.items():
+            found[label(sample.k)].setdefault(measure, []).append(value)
+    return found
+
+
+# --- what is shown ----------------------------------------------------------------------------------------------------
+
+
+def show(
+    outcome: Outcome,
+    data: Names,
+    samples: Sequence[Sample],
+    measured: Mapping[str, Mapping[str, Any]],
+    recall: np.ndarray,
+) -> None:
+    """The table, the files and the figures of what was written."""
+    out = outcome.out
+    console = Console()
+    console.print(_table(measured, len(data.languages) > 1))
+    for k in measured:
+        console.print(f"{'all letters' if k == 'all' else f'k = {k}'}: {', '.join(examples(samples, k))}", markup=False)
+    runfolder.write_csv(out / "names_by_k.csv", [_numbers(sample) for sample in samples])
+    runfolder.write_csv(out / "written.csv", [row for sample in samples for row in _rows(sample)])
+    runfolder.save_figure(_by_k_figure(outcome, data, measured), out / "names_by_k.png")
+    if len(data.languages) > 1:
+        runfolder.save_figure(_language_figure(data, samples, recall), out / "languages.png")
+
+
+def _numbers(sample: Sample) -> dict[str, Any]:
+    return {"k": label(sample.k), "run": sample.run, "names": len(sample.new), **sample.measures}
+
+
+def _rows(sample: Sample) -> list[dict[str, Any]]:
+    written = sample.written
+    each = zip(written.names, written.costs, written.ended, sample.new, sample.taken_for, strict=True)
+    return [
+        {"k": label(sample.k), "run": sample.run, "language": name.language, "name": name.text,
+         "log_probability": -cost, "ended": ended, "new": new, "taken_for": taken}
+        for name, cost, ended, new, taken in each
+    ]  # fmt: skip
+
+
+def _table(measured: Mapping[str, Mapping[str, Any]], languages: bool) -> Table:
+    table = Table(title="Names written, by how many of the likeliest letters are drawn from", title_justify="left")
+    for column in ("k", "new", "repeated", "nats a letter", "letters", *(["language as asked"] * languages)):
+        table.add_column(column, justify="right")
+    for k, of_k in measured.items():
+        row = [median_percent(of_k["novelty"]), median_percent(of_k["duplicates"])]
+        row += [median_range(of_k[measure]) for measure in ("nll", "length")]
+        row += [median_percent(of_k["match"])] * languages
+        table.add_row(k, *row)
+    return table
+
+
+def examples(samples: Sequence[Sample], k: str) -> list[str]:
+    """A few different names that the first run wrote from the k likeliest letters, evenly from all that it wrote."""
+    first = next(sample for sample in samples if label(sample.k) == k)
+    texts = list(dict.fromkeys(name.text for name in first.written.names))
+    places = np.linspace(0, len(texts) - 1, min(EXAMPLES, len(texts))).round().astype(int)
+    return [texts[place] for place in places]
+
+
+def _by_k_figure(outcome: Outcome, data: Names, measured: Mapping[str, Mapping[str, Any]]) -> "Figure":
+    rows = {k: f"k = {k}" if k != "all" else "all letters" for k in measured}
+
+    def panel(measure, name, scale=1.0, limits=None):
+        return Strip(
+            name, {row: [scale * value for value in measured[k][measure]] for k, row in rows.items()}, limits=limits
+        )
+
+    panels = [
+        panel("novelty", "new (%)", 100, (0, 100)),
+        panel("duplicates", "repeated (%)", 100, (0, 100)),
+        panel("nll", "nats a letter"),
+        panel("length", "letters a name"),
+    ]
+    return plots.strips.strips(panels, "Names drawn from the k likeliest letters at each step")
+
+
+def _language_figure(data: Names, samples: Sequence[Sample], recall: np.ndarray) -> "Figure":
+    free = [sample for sample in samples if sample.k is None]
+
+    def matches(sample, language):
+        of = [
+            match
+            for match, name, new in zip(sample.matches, sample.written.names, sample.new, strict=True)
+            if name.language == language and new
+        ]
+        return 100 * float(np.mean(of)) if of else None
+
+    panel = Strip(
+        "new names taken for the language asked for (%)",
+        {language: [matches(sample, language) for sample in free] for language in data.languages},
+        limits=(0, 100),
+        marks={
+            language: 100 * value for language, value in zip(data.languages, recall, strict=True) if np.isfinite(value)
+        },
+    )
+    return plots.strips.strips(
+        [panel],
+        "Are new names of the language that was asked for? A classifier of letter triples judges",
+        marked="held-out names that it recognises",
+        level=("chance", 100 / len(data.languages)),
+    )
+
+
+def answers(
+    settings: NameSettings,
+    data: Names,
+    outcome: Outcome,
+    samples: Sequence[Sample],
+    measured: Mapping[str, Mapping[str, Any]],
+    recall: np.ndarray,
+) -> dict[str, str]:
+    """IST's questions on the character network, its training and its names, with what was measured."""
+    alphabet, h, v = data.alphabet, settings.hidden, data.alphabet.size
+    metrics, many = outcome.fitted.metrics, len(data.languages) > 1
+    losses: dict[int, list[float]] = {}
+    for row in outcome.fitted.progress.history:
+        losses.setdefault(row["epoch"], []).append(row["test_loss"])
+    by_epoch = {epoch: float(np.median(values)) for epoch, of in losses.items() if (values := finite(of))}
+    best = min(by_epoch, key=lambda epoch: by_epoch[epoch])
+    by_heart = ": from there on names are learned by heart" if best < settings.total_epochs() else ""
+    start = f"one of {len(data.languages)} starts, a language each" if many else "the start"
+    step = " = tanh(x_t W_x + b_x + h_(t-1) W_h + b_h)" if settings.cell == "elman" else ""
+    table = "; ".join(
+        f"k = {k}: new {median_percent(of_k['novelty'])}, repeated {median_percent(of_k['duplicates'])}, "
+        f"{median_range(of_k['nll'])} nats of a letter, {median_range(of_k['length'])} letters "
+        f"({', '.join(examples(samples, k)[:3])})"
+        for k, of_k in measured.items()
+    )
+    different = [len(set(sample.written.names)) for sample in samples if sample.k == 1]
+    written = len(samples[0].written.names)
+    language = (
+        " Asked for a language and drawing from all letters, the networks write names that a classifier of letter "
+        f"triples takes for that language in {median_percent(measured['all']['match'])} of all cases, and in "
+        f"{median_percent(measured['all']['match_new'])} of those that are new, where chance is "
+        f"{1 / len(data.languages):.1%}; of the held-out names it recognises {np.nanmean(recall):.1%} (mean over the "
+        "languages)."
+        if many
+        else ""
+    )
+    return {
+        "I5": (
+            f"At each step one of {v} ids is read, as a one-hot vector x_t: first {start}, then the letters, of which "
+            f"there are {len(alphabet.characters)}. From it and h_(t-1), h_0 = 0, the {NAMES[settings.cell]} layer "
+            f"makes its {h} outputs h_t{step}. The output layer has p(next) = softmax(h_t V + c), a probability of "
+            "each id, of which one is the end. All names of a batch go through one scan of "
+            f"{data.length - 1} steps, masked behind each name's end. There are {outcome.result['parameters']:,} "
+            "parameters."
+        ),
+        "I6": (
+            f"{settings.epochs} epochs of {len(data.train):,} names in batches of {settings.batch}, Adam at "
+            f"{settings.learning_rate:g}, {h} hidden units. The loss is the negative log-likelihood of a letter, the "
+            "end counted as one, padding not. Its curves are in learning_curves.png; at the end it is "
+            f"{median_range(metrics['train_loss'])} nats on the names learned and {median_range(metrics['test_loss'])} "
+            f"on the {len(data.test):,} held out, where it was lowest after epoch {best}, {by_epoch[best]:.3g}"
+            f"{by_heart}."
+        ),
+        "I7": (
+            f"Of {written} names by each of {len(different)} run{'s' if len(different) > 1 else ''} for each k: "
+            f"{table}. 'New' are names that are not in the training list; the likelihoods are those of the whole "
+            f"distribution. With k = 1 nothing is random: {len(data.languages)} start"
+            f"{'s' if many else ''} gave {median_range(different)} name{'s' if many else ''}. From each k to the "
+            f"next {_course(measured, 'novelty', 'the share of new names')}, and "
+            f"{_course(measured, 'nll', 'what a letter costs')}.{language}"
+        ),
+    }
+
+
+def _course(measured: Mapping[str, Mapping[str, Any]], measure: str, words: str) -> str:
+    """Whether the median of a measure rises from each k to the next."""
+    middles = [float(np.median(of_k[measure])) for of_k in measured.values()]
+    rises = all(one < after for one, after in itertools.pairwise(middles))
+    return f"{words} {'rises' if rises else 'does not always rise'}"
+
+
+if __name__ == "__main__":
+    sys.exit(command("names", NameSettings, main))
