@@ -62,9 +62,15 @@ def main(name: str, settings: TextSettings) -> dict[str, Any]:
 def introduction(settings: TextSettings, text: Text) -> str:
     """What is read, and how."""
     documents = f"{len(text.starts):,} document{'s' * (len(text.starts) > 1)}"
-    unknown = f"{text.unknown:,} of the held-out characters are unknown to it" if text.unknown else "no more held out"
-    said = f"{text.name}: {len(text.ids):,} characters in {documents}; {len(text.vocabulary.characters)} are different"
-    said = f"{said} in what is trained on, and {unknown}."
+    others = (
+        f"{text.unknown:,} of the held-out characters are unknown to it"
+        if text.unknown
+        else "the held-out part has no others"
+    )
+    said = (
+        f"{text.name}: {len(text.ids):,} characters in {documents}. What is trained on has "
+        f"{len(text.vocabulary.characters)} different ones, and {others}."
+    )
     if settings.stateful:
         said += (
             f" Read in {settings.batch} streams of {settings.length} characters a step: {settings.every:,} steps are "
@@ -120,10 +126,9 @@ def kept(name: str, text: Text, fitted: Fitted, out: Path) -> str:
         np.array_equal(np.asarray(leaf), other)
         for leaf, other in zip(jax.tree.leaves(restored.models), trained, strict=True)
     )
-    size = sum(path.stat().st_size for path in (out / "checkpoint").rglob("*") if path.is_file())
     return (
-        f"While it trains, the command saves weights, optimiser, random key and step every ten seconds, "
-        f"{size / 1e6:.1f} MB in checkpoint/, with the {len(restored.vocabulary.characters)} characters of the "
+        "While it trains, the command saves weights, optimiser, random key and step every ten seconds in checkpoint/, "
+        f"with the {len(restored.vocabulary.characters)} characters of the "
         "vocabulary in their order. After Ctrl-C, a kill or a power cut the same command with --resume goes on to the "
         "numbers and the samples of a run that was not stopped, bit for bit. Read back at the end, the weights are "
         f"{'those' if same else 'NOT those'} that were trained, bit for bit"

@@ -1,0 +1,179 @@
+"""The command that learns a text: five samples evenly spaced, the same bits when resumed, and what it says."""
+
+import contextlib
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from experiments import char_samples, texts
+from experiments.char_lm import EXPERIMENT, introduction, main
+from experiments.char_samples import SAMPLES
+from experiments.texts import TextSettings
+from jaxrnn import study, train
+from jaxrnn.command import command
+from jaxrnn.data.text import of_documents
+from jaxrnn.errors import DataError, SettingsError
+from runs import bits, contents
+
+SMALL = ("--quick", "--characters", "700", "--hidden", "5", "--length", "9", "--batch", "8", "--steps", "20")
+WINDOWS = (*SMALL, "--every", "2")
+STREAMS = (*SMALL, "--every", "5", "--stateful")
+PART = 8  # floor of (630 - 1) / (8 * 9): the steps of a pass
+
+
+def learn(out, *options):
+    return command("char_lm", TextSettings, main, [*map(str, options), "--out", str(out)])
+
+
+@pytest.fixture(scope="module")
+def windows(tmp_path_factory):
+    out = tmp_path_factory.mktemp("windows") / "run"
+    assert learn(out, *WINDOWS) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def streams(tmp_path_factory):
+    out = tmp_path_factory.mktemp("streams") / "run"
+    assert learn(out, *STREAMS) == 0
+    return out
+
+
+def result_of(out):
+    return json.loads((out / "result.json").read_text())
+
+
+def test_five_samples_are_evenly_spaced(windows):
+    samples = char_samples.read(windows)
+    assert [sample.step for sample in samples] == [4, 8, 12, 16, 20]
+    assert all(len(text) == 30 for sample in samples for text in (sample.greedy, sample.drawn))
+    assert all(sample.greedy[0] == sample.drawn[0] for sample in samples)
+    read = texts.load(TextSettings(characters=700))
+    assert {sample.greedy[0] for sample in samples} <= set(read.vocabulary.characters)
+    shown = (windows / "samples.md").read_text()
+    assert [line for line in shown.splitlines() if line.startswith("## ")] == [
+        f"## Step {step} of 20" for step in (4, 8, 12, 16, 20)
+    ]
+    assert all(char_samples._indented(sample.greedy) in shown for sample in samples)
+
+
+def test_the_last_sample_is_what_the_finished_network_writes(windows):
+    restored = texts.restore("char_lm", windows)
+    sample = char_samples.read(windows)[-1]
+    model = jax.tree.map(lambda leaf: leaf[0], restored.models)
+    ids = restored.vocabulary.encode(sample.greedy).astype(np.int32)
+    np.testing.assert_array_equal(jax.jit(model)(ids[None, :-1])[0].argmax(-1), ids[1:])
+
+
+def test_a_run_folder_is_enough_to_use_its_network(windows):
+    restored = texts.restore("char_lm", windows)
+    read = texts.load(restored.settings)
+    assert restored.vocabulary == read.vocabulary and restored.text == read.name
+    made = texts.study(restored.settings, read)
+    found = jax.vmap(lambda model: made.task.objective(model, *made.evals["test"], made.hparams, None))(restored.models)
+    result = result_of(windows)
+    np.testing.assert_allclose(found["loss"][:, 0], result["metrics"]["test_loss"]["runs"], rtol=1e-5)
+    assert "weights are those that were trained" in result["answers"]["U15"]
+
+
+def test_what_a_run_says_of_the_text(windows):
+    result = result_of(windows)
+    read = texts.load(TextSettings(characters=700))
+    assert result["dataset"]["train"] == 630 and result["dataset"]["test"] == 70
+    assert "Python topics" == result["dataset"]["name"]
+    loss, bits_each = (result["metrics"][f"test_{name}"]["mean"] for name in ("loss", "bits_per_character"))
+    assert bits_each == pytest.approx(loss / np.log(2))
+    assert f"costs {bits_each:.3g}" in result["answers"]["U12"]
+    assert f"{read.unknown} of the held-out characters are unknown" in introduction(TextSettings(), read)
+
+
+@pytest.mark.parametrize("options, whole", [(WINDOWS, "windows"), (STREAMS, "streams")])
+def test_stopped_and_resumed_is_uninterrupted(options, whole, tmp_path, monkeypatch, capsys, request):
+    whole = request.getfixturevalue(whole)
+
+    @contextlib.contextmanager
+    def at_the_fourteenth_look():
+        looks = iter(range(100))
+        yield lambda: next(looks) == 13
+
+    monkeypatch.setattr(train, "SEGMENT_SECONDS", 0.0)  # a step between two looks
+    with monkeypatch.context() as patch:
+        patch.setattr(study, "stop_requests", at_the_fourteenth_look)
+        assert learn(tmp_path / "run", *options) == 130
+    assert 0 < len(char_samples.read(tmp_path / "run")) < SAMPLES
+    assert learn(tmp_path / "run", *options, "--resume") == 0
+    assert bits(tmp_path / "run") == bits(whole)
+    for file in (char_samples.FILE, char_samples.DATA):
+        assert (tmp_path / "run" / file).read_bytes() == (whole / file).read_bytes()
+
+
+def test_streams_are_read_in_whole_passes(streams):
+    config = json.loads((streams / "config.json").read_text())
+    assert (config["every"], config["steps"]) == (PART, 5 * PART)
+    assert [sample.step for sample in char_samples.read(streams)] == [PART * part for part in range(1, 6)]
+    assert "contiguous streams" in result_of(streams)["answers"]["U12"]
+
+
+def test_a_sweep_of_streams_must_have_whole_passes():
+    settings = TextSettings(characters=700, length=9, batch=8, every=10, steps=100, stateful=True)
+    with pytest.raises(SettingsError, match="--every 10 would have to be 8"):
+        EXPERIMENT.study(settings, texts.load(settings))
+    assert texts.whole_passes(settings, texts.load(settings)).every == 8
+
+
+def test_a_text_without_unknown_characters_says_so():
+    assert "and the held-out part has no others" in introduction(TextSettings(), of_documents(["ab" * 20], "", ""))
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (["--text-file", "nowhere.txt"], "nowhere.txt: cannot be read"),
+        (["--length", "0"], "--length must be at least 1"),
+        (["--length", "630"], "the text has 630 characters to train on, and a sequence needs 631"),
+        (["--stateful", "--length", "79"], "8 streams of 79 characters and the next need 633"),
+        (["--every", "5"], "--every must divide a fifth of the 20 --steps, and 5 does not"),
+        (["--every", "3"], "--every must divide the 20 --steps"),
+        (["--layers", "0"], "--layers must be at least 1"),
+        (["--decay", "0"], "--decay must be above 0 and at most 1"),
+        (["--decay-every", "0"], "--decay-every must be at least 1"),
+        (["--dropout", "1"], "--dropout must be at least 0 and below 1"),
+        (["--learning-rate", "nan"], "--learning-rate and --clip-norm must be above 0"),
+        (["--sample-length", "1"], "--sample-length must be at least 2"),
+        (["--characters", "0"], "--characters must be at least 1"),
+        (["--characters", "1"], "a text of 1 characters cannot be parted"),
+    ],
+)
+def test_what_makes_no_sense_is_one_line_and_2(tmp_path, capsys, options, words):
+    assert learn(tmp_path / "run", *WINDOWS, *options) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and words in said and said.startswith("python -m experiments.char_lm: ")
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_text_is_not_gone_on_with(windows, tmp_path, capsys):
+    (tmp_path / "other.txt").write_text("Quite another text. " * 40)
+    before = contents(windows)
+    assert learn(windows, *WINDOWS, "--resume", "--text-file", tmp_path / "other.txt") == 2
+    assert "was trained on other data" in capsys.readouterr().err
+    assert contents(windows) == before
+
+
+def test_a_file_of_one_s_own(tmp_path):
+    """In UTF-16 or not at all, it is read or said."""
+    (tmp_path / "own.txt").write_bytes("A text of one’s own.\r\n".encode() * 50)
+    settings = TextSettings(text_file=(tmp_path / "own.txt",))
+    made = texts.study(settings, texts.load(settings))
+    assert made.dataset.name == "own.txt" and made.notes["characters"] == "\n .Aefnostwx’"
+    with pytest.raises(DataError, match="own.txt"):
+        (tmp_path / "own.txt").write_bytes("Another".encode("utf-16"))
+        texts.load(settings)
+
+
+@pytest.mark.slow
+def test_the_default_text_is_learned(tmp_path):
+    """As measured: far below what a guess by frequency costs, 4.5 bits."""
+    assert learn(tmp_path / "run", "--quick", "--steps", "2000", "--every", "400") == 0
+    assert result_of(tmp_path / "run")["metrics"]["test_bits_per_character"]["mean"] < 3.2
