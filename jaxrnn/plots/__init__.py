@@ -10,6 +10,8 @@ from jaxrnn.plots import (
     confusion,
     curves,
     gates,
+    neuron_page,
+    neurons,
     quadratic,
     regression,
     sequences,
@@ -23,6 +25,6 @@ from jaxrnn.plots.curves import learning_curves
 from jaxrnn.plots.timings import LIBRARIES, timings
 
 __all__ = [
-    "LIBRARIES", "bits", "comparison", "confusion", "curves", "gates", "learning_curves", "quadratic", "regression",
-    "sequences", "strips", "sweeps", "theory", "time_gate", "timings", "worked",
+    "LIBRARIES", "bits", "comparison", "confusion", "curves", "gates", "learning_curves", "neuron_page", "neurons",
+    "quadratic", "regression", "sequences", "strips", "sweeps", "theory", "time_gate", "timings", "worked",
 ]  # fmt: skip

@@ -1,0 +1,193 @@
+"""What the temperature does to what a network writes: texts side by side, and what can be counted in them (UVA 3, U14).
+
+Not a command itself: ``python -m experiments.char_lm --generate RUN --compare``; training ends with the same table.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from jaxrnn import copies, runfolder
+from jaxrnn.data.text import Text, Vocabulary
+from jaxrnn.generate import Greedy, Sampler, Temperature, drawn_from, generate
+from jaxrnn.models import LanguageModel
+from jaxrnn.typing import Float, Int, Key
+
+WAYS: dict[str, Sampler] = {
+    "greedy": Greedy(),
+    "0.5": Temperature(0.5),
+    "1": Temperature(1.0),
+    "2": Temperature(2.0),
+}
+"""The ways to draw that are compared: the paper's temperatures, and the likeliest character each time."""
+
+LENGTH = 2000
+"""Characters that are written in each way: so many, that rare ones and copies are seen."""
+
+SHOWN = 160
+"""How many of them are shown."""
+
+FILE = "temperatures.md"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counted:
+    """A text that was written, and what can be counted in it."""
+
+    way: str
+    text: str
+    entropy: float
+    """Of the distribution drawn from, in the mean over the text, in bits per character."""
+    distinct: Sequence[float]
+    """How many of its runs of n characters are different, as a share of them, for n from 1 to 4."""
+    words: float
+    """The share of its words that occur in the training text, the last one aside, which may be cut; NaN without any."""
+    copied: str
+    """The longest part of it that stands in the training text too."""
+
+
+def compare(
+    model: LanguageModel, vocabulary: Vocabulary, text: Text, key: Key[jax.Array, ""], prime: np.ndarray, out: Path
+) -> list[Counted]:
+    """Write in each way from the same prime, print the table, and write it with the texts into the run's folder.
+
+    ``text`` is the one that was trained on. Raises UserError where the file cannot be written.
+    """
+    counted = measure(model, vocabulary, text, key, prime)
+    console = Console()
+    console.print(_table(counted))
+    for one in counted:
+        console.print(f"{_named(one.way)}: {_shown(one)!r}", markup=False, highlight=False, soft_wrap=True)
+    runfolder.write_bytes(out / FILE, rendered(counted, vocabulary.decode(prime), text.name).encode())
+    console.print(f"Table and texts are in {out / FILE}")
+    return counted
+
+
+def measure(
+    model: LanguageModel,
+    vocabulary: Vocabulary,
+    text: Text,
+    key: Key[jax.Array, ""],
+    prime: Int[np.ndarray, "p"],
+    length: int = LENGTH,
+) -> list[Counted]:
+    """What is counted in ``length`` characters written in each of `WAYS`, from the same prime and by the same key."""
+    known = vocabulary.decode(text.train)
+    words = set(words_of(known))
+    allowed = np.arange(vocabulary.size) != vocabulary.unknown
+    counted = []
+    for way, sampler in WAYS.items():
+        _, ids = generate(model, key, prime, length, sampler, allowed=allowed)
+        written = vocabulary.decode(ids)
+        entropy = entropies(model, jnp.append(jnp.asarray(prime), ids), sampler, allowed)[len(prime) - 1 :]
+        mine = words_of(written)[:-1]
+        counted.append(
+            Counted(
+                way=way,
+                text=written,
+                entropy=float(entropy.mean()),
+                distinct=[distinct(written, n) for n in range(1, 5)],
+                words=float(np.mean([word in words for word in mine])) if mine else float("nan"),
+                copied=copies.longest_copy(written, known),
+            )
+        )
+    return counted
+
+
+@jax.jit
+def entropies(
+    model: LanguageModel, ids: Int[jax.Array, "t"], sampler: Sampler, allowed: np.ndarray
+) -> Float[jax.Array, "s"]:
+    """The entropy in bits of the distribution that each of ``ids`` but the first was drawn from:
+
+    H_t = -sum_i p_i log2 p_i,    p = softmax(sampler(logits))
+    """
+    logs = jax.nn.log_softmax(drawn_from(sampler, model(ids[:-1]), allowed))
+    shares = jnp.exp(logs)
+    return -jnp.sum(jnp.where(shares > 0, shares * logs, 0), axis=-1) / jnp.log(2.0)
+
+
+def distinct(text: str, n: int) -> float:
+    """How many of the runs of n characters in a text are different, as a share of them all; NaN where it has none."""
+    count = len(text) - n + 1
+    return len({text[place : place + n] for place in range(count)}) / count if count > 0 else float("nan")
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text, in lower case: runs of letters of any script."""
+    return re.findall(r"[^\W\d_]+", text.lower())
+
+
+_COLUMNS = (
+    "drawn", "entropy (bits/char)", "distinct 1-grams", "2-grams", "3-grams", "4-grams", "words in the text",
+    "longest copy (chars)",
+)  # fmt: skip
+
+
+def _row(one: Counted) -> list[str]:
+    shares = [f"{share:.3f}" for share in one.distinct]
+    return [_named(one.way), f"{one.entropy:.2f}", *shares, f"{one.words:.1%}", str(len(one.copied))]
+
+
+def _table(counted: Sequence[Counted]) -> Table:
+    title = f"{len(counted[0].text):,} characters in each way; n: different runs of n characters, as a share of all"
+    table = Table(title=title, title_justify="left")
+    table.add_column("T")
+    for column in ("bits/char", "n = 1", "2", "3", "4", "known words", "longest copy"):
+        table.add_column(column, justify="right")
+    for one in counted:
+        table.add_row(one.way, *_row(one)[1:])
+    return table
+
+
+def rendered(counted: Sequence[Counted], prime: str, name: str) -> str:
+    """The table and the texts as Markdown."""
+    lines = [
+        "# What the temperature does",
+        "",
+        f"{len(counted[0].text):,} characters in each way, all from the prime {prime!r}, by a network that learned "
+        f"{name}. Entropy is that of the distribution drawn from, in the mean; distinct n-grams are the different runs "
+        "of n characters, as a share of them all; words in the text are those that occur in what was trained on; the "
+        "longest copy is the longest part that stands there too.",
+        "",
+        f"| {' | '.join(_COLUMNS)} |",
+        f"| --- |{' ---: |' * (len(_COLUMNS) - 1)}",
+        *(f"| {' | '.join(_row(one))} |" for one in counted),
+    ]
+    for one in counted:
+        copied = one.copied.split("\n")
+        lines += ["", f"## {_named(one.way).capitalize()}", "", *(f"    {line}" for line in one.text.split("\n"))]
+        lines += ["", f"The longest copy, {len(one.copied)} characters:", "", *(f"    {line}" for line in copied)]
+    return "\n".join(lines) + "\n"
+
+
+def answer(counted: Sequence[Counted]) -> str:
+    """UVA's 2.1(c): what is observed, in numbers, with an example of each."""
+    first, last = counted[0], counted[-1]
+    said = "; ".join(
+        f"{_named(one.way)} {one.entropy:.2f} bits per character, {one.distinct[3]:.1%} of the 4-grams distinct, "
+        f"{one.words:.1%} of the words in the text, longest copy {len(one.copied)} characters: {_shown(one)!r}"
+        for one in counted
+    )
+    middle = " and ".join(f"{one.words:.1%} at {one.way}" for one in counted[1:])
+    return (
+        f"Written in each way, {len(first.text):,} characters (temperatures.md): {said}. Of the runs of four "
+        f"characters {first.distinct[3]:.1%} differ when the likeliest is taken each time and "
+        f"{last.distinct[3]:.1%} at temperature {last.way}; in turn the text knows "
+        f"{first.words:.1%} of the words written greedily, {middle}."
+    )
+
+
+def _named(way: str) -> str:
+    return way if way == "greedy" else f"temperature {way}"
+
+
+def _shown(one: Counted) -> str:
+    return one.text[:SHOWN]
