@@ -31,7 +31,7 @@ class NameSettings(TrainingSettings):
 
     Trains a network to say which letter comes next, from a start that stands for the language. Then lets it write
     names, each letter drawn from the k likeliest, and measures by k how many of them are new, how many repeat each
-    other, how likely the network finds them, and whether a classifier of letter triples takes them for names of the
+    other, how likely the network finds them, and whether a classifier of letter pairs takes them for names of the
     language asked for. A finished run writes more of them, with --language, --starts-with and the like.
     """
 

@@ -185,7 +185,7 @@ def _language_figure(data: Names, samples: Sequence[Sample], recall: np.ndarray)
     )
     return plots.strips.strips(
         [panel],
-        "Are new names of the language that was asked for? A classifier of letter triples judges",
+        "Are new names of the language that was asked for? A classifier of letter pairs judges",
         marked="held-out names that it recognises",
         level=("chance", 100 / len(data.languages)),
     )
@@ -220,7 +220,7 @@ def answers(
     written = len(samples[0].written.names)
     language = (
         " Asked for a language and drawing from all letters, the networks write names that a classifier of letter "
-        f"triples takes for that language in {median_percent(measured['all']['match'])} of all cases, and in "
+        f"pairs takes for that language in {median_percent(measured['all']['match'])} of all cases, and in "
         f"{median_percent(measured['all']['match_new'])} of those that are new, where chance is "
         f"{1 / len(data.languages):.1%}; of the held-out names it recognises {np.nanmean(recall):.1%} (mean over the "
         "languages)."
@@ -237,7 +237,7 @@ def answers(
             "parameters."
         ),
         "I6": (
-            f"{settings.epochs} epochs of {len(data.train):,} names in batches of {settings.batch}, Adam at "
+            f"{settings.epochs:,} epochs of {len(data.train):,} names in batches of {settings.batch}, Adam at "
             f"{settings.learning_rate:g}, {h} hidden units. The loss is the negative log-likelihood of a letter, the "
             "end counted as one, padding not. Its curves are in learning_curves.png; at the end it is "
             f"{median_range(metrics['train_loss'])} nats on the names learned and {median_range(metrics['test_loss'])} "

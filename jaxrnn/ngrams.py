@@ -49,7 +49,7 @@ class NgramClassifier:
         return self.scores(texts).argmax(1)
 
 
-def fit(texts: Sequence[str], labels: Iterable[int], classes: int, n: int = 3) -> NgramClassifier:
+def fit(texts: Sequence[str], labels: Iterable[int], classes: int, n: int) -> NgramClassifier:
     """The classifier that these texts make, labels from 0 to ``classes - 1``. Raises ValueError for an n below 1."""
     if n < 1:
         raise ValueError(f"n must be at least 1, not {n}")

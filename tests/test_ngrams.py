@@ -35,19 +35,19 @@ def test_the_probabilities_of_each_class_sum_to_one(rows, n):
 @given(TEXTS)
 def test_scores_are_the_formula_and_the_order_of_training_texts_is_nothing(rows):
     texts, labels = zip(*rows, strict=True)
-    judge = fit(texts, labels, 3)
+    judge = fit(texts, labels, 3, n=3)
     known = {gram for text in texts for gram in ngrams(text, 3)}
     counts = {label: [gram for text, of in rows if of == label for gram in ngrams(text, 3)] for label in range(3)}
     asked = "abcab"
     for label, grams in counts.items():
         terms = [(grams.count(g) + 1) / (len(grams) + len(known)) for g in ngrams(asked, 3) if g in known]
         assert judge.scores([asked])[0, label] == pytest.approx(math.log(math.prod(terms)), rel=1e-12)
-    turned = fit(texts[::-1], labels[::-1], 3)
+    turned = fit(texts[::-1], labels[::-1], 3, n=3)
     np.testing.assert_array_equal(turned.scores(texts), judge.scores(texts))
 
 
 def test_texts_of_different_letters_are_told_apart():
-    judge = fit(["anna", "nana", "otto", "toto"], [0, 0, 1, 1], 2)
+    judge = fit(["anna", "nana", "otto", "toto"], [0, 0, 1, 1], 2, n=3)
     assert judge.classify(["ana", "nan", "ott", "tot"]).tolist() == [0, 0, 1, 1]
     assert judge.classify([""]).tolist() == [0]  # as likely of one as of the other
 
