@@ -5,31 +5,47 @@ python -m experiments.char_lm [--text-file FILE ...] [--stateful] [--resume]
 
 import sys
 import time
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import numpy as np
 from rich.console import Console
 
-from experiments import char_samples, texts
-from experiments.char_samples import SAMPLES, Sample
+from experiments import char_longer, char_samples, text_generation, text_temperatures, texts
+from experiments.char_samples import SAMPLES
 from experiments.palindrome import NAMES
-from experiments.texts import TextSettings
+from experiments.text_generation import GenerationSettings
+from experiments.texts import TextSettings, Trained
 from jaxrnn import runfolder
 from jaxrnn.command import command
 from jaxrnn.data.text import Text
 from jaxrnn.errors import SettingsError
 from jaxrnn.plots.style import finite
-from jaxrnn.study import Experiment, carry_out, conclude
+from jaxrnn.study import Experiment, Outcome, Study, carry_out, conclude
 from jaxrnn.train import Fitted
 from jaxrnn.words import median_percent, median_range
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(GenerationSettings):
+    """Learn from a text which character comes next, and write text of one's own.
+
+    A two-layer LSTM reads the text in sequences of 30 characters, by default the prose about Python that every Python
+    has. The last tenth is held out, and read as one stream. On its way the network writes five samples of 30
+    characters into samples.md, from random first characters: the likeliest character each time, and drawn at
+    temperature 1; at the end longer texts at several temperatures. Draws the loss in bits per character. A trained run
+    writes as much as one likes with --generate.
+    """
+
 
 EXPERIMENT = Experiment("char_lm", TextSettings, texts.study, texts.load)
 
 
-def main(name: str, settings: TextSettings) -> dict[str, Any]:
-    """Train, and leave a run folder; returns what its ``result.json`` says."""
+def main(name: str, settings: Settings) -> Any:
+    """Train, and leave a run folder; returns what its ``result.json`` says. Or ask a trained run."""
+    if settings.generate is not None:
+        return text_generation.ask(name, settings)
     settings.check()
     console, text = Console(), texts.load(settings)
     settings = texts.whole_passes(settings, text)
@@ -50,7 +66,11 @@ def main(name: str, settings: TextSettings) -> dict[str, Any]:
     console.print(f"The samples, in {out / char_samples.FILE}:")
     for one in taken:
         console.print(f"{one.step:>9,} {one.greedy!r}", markup=False, highlight=False, soft_wrap=True)
-    answered = answers(name, settings, text, outcome.fitted, outcome.result["parameters"], taken, out)
+    answered = {
+        "U12": learned(settings, text, outcome.fitted, outcome.result["parameters"]),
+        "U13": char_samples.answer(settings, text, taken),
+        **written(name, settings, text, study, outcome),
+    }
     seconds = outcome.result["seconds"]
     seconds = {**seconds, "total": seconds["total"] + time.perf_counter() - began}
     result = {**outcome.result, "answers": answered, "seconds": seconds}
@@ -59,7 +79,24 @@ def main(name: str, settings: TextSettings) -> dict[str, Any]:
     return result
 
 
-def introduction(settings: TextSettings, text: Text) -> str:
+def written(name: str, settings: Settings, text: Text, study: Study, outcome: Outcome) -> dict[str, str]:
+    """What the best of the finished runs writes, read back from the folder: U14 to U16."""
+    out = outcome.out
+    run = texts.restore(name, out)
+    model = text_generation.best(name, run, out)
+    known = [character for character in settings.prime if character in run.vocabulary.characters]
+    prime = run.vocabulary.encode("".join(known) or run.vocabulary.characters[0]).astype(np.int32)
+    key = jax.random.fold_in(jax.random.key(settings.seed), 3_000_000)
+    counted = text_temperatures.compare(model, run.vocabulary, text, key, prime, out)
+    carried = min(finite(outcome.fitted.metrics["test_bits_per_character"]))
+    return {
+        "U14": text_temperatures.answer(counted),
+        "U15": kept(run, text, outcome.fitted),
+        "U16": char_longer.answer(study, model, text, key, prime, settings.length, carried),
+    }
+
+
+def introduction(settings: Settings, text: Text) -> str:
     """What is read, and how."""
     documents = f"{len(text.starts):,} document{'s' * (len(text.starts) > 1)}"
     others = (
@@ -79,10 +116,8 @@ def introduction(settings: TextSettings, text: Text) -> str:
     return said
 
 
-def answers(
-    name: str, settings: TextSettings, text: Text, fitted: Fitted, parameters: int, taken: list[Sample], out: Path
-) -> dict[str, str]:
-    """UVA's part 3, with what was measured."""
+def learned(settings: Settings, text: Text, fitted: Fitted, parameters: int) -> str:
+    """UVA's 2.1(a), with what was measured."""
     metrics = fitted.metrics
     bits = metrics["test_bits_per_character"]
     runs = len(bits)
@@ -98,28 +133,23 @@ def answers(
     )
     unknown = f", {text.unknown:,} of them as the unknown one" if text.unknown else ""
     layers = f"{settings.layers} {NAMES[settings.cell]} layer{'s' * (settings.layers > 1)} of {settings.hidden} units"
-    return {
-        "U12": (
-            f"{layers} read one-hot characters of {text.name} ({len(text.train):,} to train on, "
-            f"{text.vocabulary.size} ids) {how}, and a linear layer says at every step which comes next: "
-            f"{parameters:,} parameters. They are trained for {settings.steps:,} steps of {settings.batch} sequences "
-            f"by {settings.optimiser} at {settings.learning_rate:g}, times {settings.decay:g} every "
-            f"{settings.decay_every:,} steps, the gradient clipped at a norm of {settings.clip_norm:g}. The loss is "
-            "the cross-entropy in the mean over the steps (equation 18). In bits per character, median (lowest to "
-            f"highest) of {runs} run{'s' * (runs > 1)}, it fell in training from {median_range(first)} over the first "
-            f"{settings.every:,} steps to {median_range(last)} over the last. The held-out tenth, {len(text.test):,} "
-            f"characters{unknown}, each told from all that stand before it there, costs {median_range(bits)}, and the "
-            f"likeliest character is right in {median_percent(metrics['test_accuracy'])}. To take all "
-            f"{text.vocabulary.size} ids for equally likely costs {np.log2(text.vocabulary.size):.2f}."
-        ),
-        "U13": char_samples.answer(settings, text, taken),
-        "U15": kept(name, text, fitted, out),
-    }
+    return (
+        f"{layers} read one-hot characters of {text.name} ({len(text.train):,} to train on, "
+        f"{text.vocabulary.size} ids) {how}, and a linear layer says at every step which comes next: "
+        f"{parameters:,} parameters. They are trained for {settings.steps:,} steps of {settings.batch} sequences "
+        f"by {settings.optimiser} at {settings.learning_rate:g}, times {settings.decay:g} every "
+        f"{settings.decay_every:,} steps, the gradient clipped at a norm of {settings.clip_norm:g}. The loss is "
+        "the cross-entropy in the mean over the steps (equation 18). In bits per character, median (lowest to "
+        f"highest) of {runs} run{'s' * (runs > 1)}, it fell in training from {median_range(first)} over the first "
+        f"{settings.every:,} steps to {median_range(last)} over the last. The held-out tenth, {len(text.test):,} "
+        f"characters{unknown}, each told from all that stand before it there, costs {median_range(bits)}, and the "
+        f"likeliest character is right in {median_percent(metrics['test_accuracy'])}. To take all "
+        f"{text.vocabulary.size} ids for equally likely costs {np.log2(text.vocabulary.size):.2f}."
+    )
 
 
-def kept(name: str, text: Text, fitted: Fitted, out: Path) -> str:
+def kept(restored: Trained, text: Text, fitted: Fitted) -> str:
     """What the checkpoint of a finished run is good for, tried out."""
-    restored = texts.restore(name, out)
     sound = np.flatnonzero(jax.device_get(fitted.progress.runs.failed_at) < 0)
     trained = [np.asarray(leaf)[sound] for leaf in jax.tree.leaves(jax.device_get(fitted.progress.runs.final))]
     same = all(
@@ -137,4 +167,4 @@ def kept(name: str, text: Text, fitted: Fitted, out: Path) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(command("char_lm", TextSettings, main))
+    sys.exit(command("char_lm", Settings, main))

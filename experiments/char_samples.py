@@ -10,6 +10,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from experiments.text_generation import known
 from experiments.texts import TextSettings
 from jaxrnn import runfolder
 from jaxrnn.data.text import Text
@@ -64,8 +65,9 @@ def written(settings: TextSettings, text: Text, progress: Progress, number: int)
     key = jax.random.fold_in(jax.random.fold_in(jax.random.key(settings.seed), 2_000_000), number)
     place = int(jax.random.randint(jax.random.fold_in(key, 0), (), 0, len(text.train)))
     prime = text.train[place : place + 1].astype(np.int32)
+    allowed = known(text.vocabulary)
     both = [
-        generate(model, jax.random.fold_in(key, 1), prime, settings.sample_length - 1, sampler)[1]
+        generate(model, jax.random.fold_in(key, 1), prime, settings.sample_length - 1, sampler, allowed=allowed)[1]
         for sampler in (Greedy(), ())
     ]
     return [text.vocabulary.decode(np.append(prime, ids)) for ids in jax.device_get(both)]
@@ -98,10 +100,10 @@ def _indented(text: str) -> str:
 
 def answer(settings: TextSettings, text: Text, samples: list[Sample]) -> str:
     """What changes from sample to sample: quoted, and in numbers."""
-    known = set(_words(text.vocabulary.decode(text.train)))
+    words = set(_words(text.vocabulary.decode(text.train)))
     quoted = "; ".join(
         f"step {one.step:,} ({one.loss:.3f} nats) {one.greedy!r}, drawn {one.drawn!r} "
-        f"({_real(one.drawn, known)} words are the text's)"
+        f"({_real(one.drawn, words)} words are the text's)"
         for one in samples
     )
     return (

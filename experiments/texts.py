@@ -5,7 +5,7 @@ Not a command itself: see `char_lm`.
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 from jaxrnn import language
 from jaxrnn.command import CellName, StepSettings
@@ -22,13 +22,7 @@ from jaxrnn.typing import Init
 
 @dataclass(frozen=True, kw_only=True)
 class TextSettings(StepSettings):
-    """Learn from a text which character comes next, and write text of one's own.
-
-    A two-layer LSTM reads the text in sequences of 30 characters, by default the prose about Python that every Python
-    has. The last tenth is held out, and read as one stream. On its way the network writes five samples of 30
-    characters into samples.md, from random first characters: the likeliest character each time, and drawn at
-    temperature 1. Draws the loss in bits per character.
-    """
+    """A network that reads a text character by character, and says at each which one comes next."""
 
     text_file: tuple[Path, ...] = ()
     """Text files in UTF-8, each a document; where not given, the prose about Python that every Python has. The last
@@ -52,7 +46,7 @@ class TextSettings(StepSettings):
     """How many of the numbers between two layers are dropped in training, as a probability."""
     init: Init = "default"
     """Initialisation: this library's default, or PyTorch's."""
-    optimiser: OptimiserName = "adam"
+    optimiser: OptimiserName = "rmsprop_torch"
     """The optimiser."""
     learning_rate: float = 2e-3
     """Its learning rate at the start."""
@@ -92,6 +86,9 @@ class TextSettings(StepSettings):
             raise SettingsError(f"--dropout must be at least 0 and below 1, not {self.dropout}")
 
 
+S = TypeVar("S", bound=TextSettings)
+
+
 def load(settings: TextSettings) -> Text:
     """The text that is meant. Raises DataError."""
     return text.read(settings.text_file, keep_boilerplate=settings.keep_boilerplate, characters=settings.characters)
@@ -106,7 +103,7 @@ def training_data(settings: TextSettings, read: Text) -> Stream | Chunks:
     return language.streams(read.train, read.starts, settings.batch, settings.length, passes)
 
 
-def whole_passes(settings: TextSettings, read: Text) -> TextSettings:
+def whole_passes(settings: S, read: Text) -> S:
     """Settings whose epochs are whole passes over the text where it is read in streams, and a multiple of 5 in number:
     as near as can be to what is asked for. Others as they are.
 

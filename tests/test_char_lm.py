@@ -7,8 +7,8 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import char_samples, texts
-from experiments.char_lm import EXPERIMENT, introduction, main
+from experiments import char_longer, char_samples, texts
+from experiments.char_lm import EXPERIMENT, Settings, introduction, main
 from experiments.char_samples import SAMPLES
 from experiments.texts import TextSettings
 from jaxrnn import study, train
@@ -24,7 +24,7 @@ PART = 8  # floor of (630 - 1) / (8 * 9): the steps of a pass
 
 
 def learn(out, *options):
-    return command("char_lm", TextSettings, main, [*map(str, options), "--out", str(out)])
+    return command("char_lm", Settings, main, [*map(str, options), "--out", str(out)])
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +39,25 @@ def streams(tmp_path_factory):
     out = tmp_path_factory.mktemp("streams") / "run"
     assert learn(out, *STREAMS) == 0
     return out
+
+
+def test_the_state_goes_on_from_piece_to_piece(windows):
+    answers = result_of(windows)["answers"]
+    assert set(answers) == {"U12", "U13", "U14", "U15", "U16"}
+    assert "together what one piece of 18 is, id for id" in answers["U16"]
+    restored = texts.restore("char_lm", windows)
+    read = texts.load(restored.settings)
+    made = texts.study(restored.settings, read)
+    model = jax.tree.map(lambda leaf: leaf[0], restored.models)
+    ids = np.append(read.train[-1:], read.test)
+    pieces = [ids[start : start + 10] for start in range(0, 63, 9)]  # the 70 characters are 7 pieces, and 7 more
+    each = [
+        made.task.objective(model, piece[None, :-1], piece[None, 1:], made.hparams, None)["bits_per_character"]
+        for piece in pieces
+    ]
+    found = char_longer.cut_off(made, model, read, 9)
+    assert found == pytest.approx(np.mean(each), rel=1e-5)
+    assert f"and {found:.3f} where it is forgotten" in answers["U16"]
 
 
 def result_of(out):
@@ -86,7 +105,7 @@ def test_what_a_run_says_of_the_text(windows):
     loss, bits_each = (result["metrics"][f"test_{name}"]["mean"] for name in ("loss", "bits_per_character"))
     assert bits_each == pytest.approx(loss / np.log(2))
     assert f"costs {bits_each:.3g}" in result["answers"]["U12"]
-    assert f"{read.unknown} of the held-out characters are unknown" in introduction(TextSettings(), read)
+    assert f"{read.unknown} of the held-out characters are unknown" in introduction(Settings(), read)
 
 
 @pytest.mark.parametrize("options, whole", [(WINDOWS, "windows"), (STREAMS, "streams")])
@@ -124,7 +143,7 @@ def test_a_sweep_of_streams_must_have_whole_passes():
 
 
 def test_a_text_without_unknown_characters_says_so():
-    assert "and the held-out part has no others" in introduction(TextSettings(), of_documents(["ab" * 20], "", ""))
+    assert "and the held-out part has no others" in introduction(Settings(), of_documents(["ab" * 20], "", ""))
 
 
 @pytest.mark.parametrize(

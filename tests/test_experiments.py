@@ -36,7 +36,7 @@ LAYERS = {"T11", "T12", "T13", "T14", "T15"}
 ANSWERS = {
     "benchmark": set(),
     "binary_addition": {"R1", "R2", "R3", "R4"},
-    "char_lm": {"U12", "U13", "U15"},
+    "char_lm": {"U12", "U13", "U14", "U15", "U16"},
     "character_sentiment": {"N6"},
     "gradient_flow": {"I1", "U2"},
     "lagged_regression": {"N3", "N4"},

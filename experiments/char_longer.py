@@ -1,0 +1,67 @@
+"""Texts longer than a sequence: the state goes on where one ends, and what that is worth on the held-out text (U16).
+
+Not a command itself: see `char_lm`.
+"""
+
+import jax
+import numpy as np
+
+from experiments.text_generation import known
+from jaxrnn.data.text import Text
+from jaxrnn.generate import Temperature, generate
+from jaxrnn.models import LanguageModel
+from jaxrnn.study import Study
+from jaxrnn.train import evaluate
+from jaxrnn.typing import Int, Key
+
+TEMPERATURE = 0.5
+"""What the sentences are drawn at: few of the words at 1 are words, and the likeliest characters soon repeat."""
+
+
+def answer(
+    study: Study,
+    model: LanguageModel,
+    text: Text,
+    key: Key[jax.Array, ""],
+    prime: Int[np.ndarray, "p"],
+    length: int,
+    carried: float,
+) -> str:
+    """UVA's bonus question 2.3: a sentence in two pieces of ``length`` characters, and what the state is worth.
+
+    ``carried`` is the bits per character of the held-out text, read as one stream.
+    """
+    vocabulary = text.vocabulary
+    allowed = known(vocabulary)
+
+    def write(prime, count, carry=None):
+        return generate(model, key, prime, count, Temperature(TEMPERATURE), carry=carry, allowed=allowed)
+
+    state, first = write(prime, length)
+    _, second = write(first[-1:], length, state)
+    _, whole = write(prime, 2 * length)
+    _, forgot = write(first[-1:], length)
+    same = np.array_equal(np.append(first, second), whole)
+    begun, goes_on, anew = map(vocabulary.decode, (first, second, forgot))
+    cut = cut_off(study, model, text, length)
+    return (
+        f"At temperature {TEMPERATURE:g}, {vocabulary.decode(prime)!r} goes on {begun!r}, and with the state of all "
+        f"layers handed on, {goes_on!r}: together {'what' if same else 'NOT what'} one piece of {2 * length} is, "
+        f"id for id. From a zero state the second piece would be {anew!r}. Of the held-out text a character costs "
+        f"{carried:.3f} bits where the state goes on from beginning to end, and {cut:.3f} where it is forgotten after "
+        f"each {length} characters."
+    )
+
+
+def cut_off(study: Study, model: LanguageModel, text: Text, length: int) -> float:
+    """Bits per character of the held-out text, read ``length`` characters at a time, each time from the initial state.
+
+    Read is what `jaxrnn.language.contiguous` reads, without the rest that fills no piece; all of it where it is shorter
+    than one.
+    """
+    size = min(length, len(text.test))
+    count = len(text.test) // size * size
+    x, y = np.append(text.train[-1:], text.test[:-1])[:count], text.test[:count]
+    pieces = jax.device_put((x.reshape(-1, size), y.reshape(-1, size)))
+    told = jax.jit(lambda model, pieces: evaluate(study.task, model, study.hparams, pieces))(model, pieces)
+    return float(told["bits_per_character"])
