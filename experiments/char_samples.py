@@ -26,7 +26,7 @@ FILE, DATA = "samples.md", "samples.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """What the first run has written after so many steps."""
+    """What a run has written after so many steps: the first of those whose loss is finite."""
 
     step: int
     loss: float
@@ -47,10 +47,12 @@ def take(settings: TextSettings, text: Text, progress: Progress, out: Path) -> N
     apart = settings.total_epochs() // SAMPLES
     if progress.epoch % apart:
         return
-    number = progress.epoch // apart
-    rows = [row for row in progress.history if row["run"] == 0]
-    loss, held_out = (rows[-1][key] for key in ("train_loss", "test_bits_per_character"))
-    greedy, drawn = written(settings, text, progress, number)
+    rows = [row for row in progress.history if row["epoch"] == progress.epoch]
+    if not rows:
+        return
+    number, row = progress.epoch // apart, rows[0]
+    loss, held_out = row["train_loss"], row["test_bits_per_character"]
+    greedy, drawn = written(settings, text, progress, row["run"], number)
     step = progress.epoch * settings.every
     new = Sample(step=step, loss=loss, held_out=held_out, greedy=greedy, drawn=drawn)
     earlier = read(out)[: number - 1] if number > 1 else []
@@ -58,10 +60,10 @@ def take(settings: TextSettings, text: Text, progress: Progress, out: Path) -> N
     runfolder.write_bytes(out / FILE, rendered(settings, text, [*earlier, new]).encode())
 
 
-def written(settings: TextSettings, text: Text, progress: Progress, number: int) -> list[str]:
-    """What the first run writes after a random character of what is trained on, as greedy and drawn."""
+def written(settings: TextSettings, text: Text, progress: Progress, run: int, number: int) -> list[str]:
+    """What a run writes after a random character of what is trained on, as greedy and drawn."""
     # a copy on the host: the next step overwrites what the runs are in
-    model = jax.tree.map(lambda leaf: leaf[0], jax.device_get(progress.runs.model))
+    model = jax.tree.map(lambda leaf: leaf[run], jax.device_get(progress.runs.model))
     key = jax.random.fold_in(jax.random.fold_in(jax.random.key(settings.seed), 2_000_000), number)
     place = int(jax.random.randint(jax.random.fold_in(key, 0), (), 0, len(text.train)))
     prime = text.train[place : place + 1].astype(np.int32)

@@ -67,7 +67,7 @@ class TextSettings(StepSettings):
 
     @classmethod
     def quick_defaults(cls) -> Self:
-        return cls(quick=True, characters=50_000, hidden=64, batch=32, learning_rate=1e-2, steps=200, every=40)
+        return cls(quick=True, characters=50_000, hidden=64, batch=32, learning_rate=1e-2, steps=300, every=60)
 
     def check(self) -> None:
         super().check()
@@ -135,7 +135,11 @@ def study(settings: TextSettings, read: Text) -> Study:
         evals={"test": held_out},
         same_epochs=True,
         answers=lambda fitted, parameters: {},
-        notes={"characters": vocabulary.characters, "text": read.name},
+        notes={
+            "characters": vocabulary.characters,
+            "text": read.name,
+            "files": [str(file.absolute()) for file in settings.text_file],
+        },
         sizes={"train": len(read.train), "test": len(read.test)},
         unit="characters",
     )
@@ -175,7 +179,8 @@ def restore(name: str, out: Path) -> Trained:
         CheckpointError: nothing is there, it is damaged, another command's, or no run kept a finite loss.
     """
     meta = trained(name, out)
-    settings, notes = TextSettings(**meta["config"]), meta["notes"]
+    notes = meta["notes"]
+    settings = TextSettings(**meta["config"], text_file=tuple(map(Path, notes["files"])))
     vocabulary = Vocabulary(notes["characters"])
     models: Any = restore_models(out, task(settings, vocabulary), hparams_of(settings), meta, keep_best=False)
     return Trained(models, vocabulary, settings, notes["text"])

@@ -12,6 +12,7 @@ from experiments.char_lm import EXPERIMENT, Settings, introduction, main
 from experiments.char_samples import SAMPLES
 from experiments.texts import TextSettings
 from jaxrnn import study, train
+from jaxrnn.cells import CELLS
 from jaxrnn.command import command
 from jaxrnn.data.text import of_documents
 from jaxrnn.errors import DataError, SettingsError
@@ -83,7 +84,8 @@ def test_the_last_sample_is_what_the_finished_network_writes(windows):
     sample = char_samples.read(windows)[-1]
     model = jax.tree.map(lambda leaf: leaf[0], restored.models)
     ids = restored.vocabulary.encode(sample.greedy).astype(np.int32)
-    np.testing.assert_array_equal(jax.jit(model)(ids[None, :-1])[0].argmax(-1), ids[1:])
+    likeliest = np.asarray(jax.jit(model)(ids[None, :-1]))[0, :, : restored.vocabulary.unknown].argmax(-1)
+    np.testing.assert_array_equal(likeliest, ids[1:])
 
 
 def test_a_run_folder_is_enough_to_use_its_network(windows):
@@ -108,7 +110,9 @@ def test_what_a_run_says_of_the_text(windows):
     assert f"{read.unknown} of the held-out characters are unknown" in introduction(Settings(), read)
 
 
-@pytest.mark.parametrize("options, whole", [(WINDOWS, "windows"), (STREAMS, "streams")])
+@pytest.mark.parametrize(
+    "options, whole", [(WINDOWS, "windows"), pytest.param(STREAMS, "streams", marks=pytest.mark.slow)]
+)
 def test_stopped_and_resumed_is_uninterrupted(options, whole, tmp_path, monkeypatch, capsys, request):
     whole = request.getfixturevalue(whole)
 
@@ -128,6 +132,7 @@ def test_stopped_and_resumed_is_uninterrupted(options, whole, tmp_path, monkeypa
         assert (tmp_path / "run" / file).read_bytes() == (whole / file).read_bytes()
 
 
+@pytest.mark.slow
 def test_streams_are_read_in_whole_passes(streams):
     config = json.loads((streams / "config.json").read_text())
     assert (config["every"], config["steps"]) == (PART, 5 * PART)
@@ -139,7 +144,9 @@ def test_a_sweep_of_streams_must_have_whole_passes():
     settings = TextSettings(characters=700, length=9, batch=8, every=10, steps=100, stateful=True)
     with pytest.raises(SettingsError, match="--every 10 would have to be 8"):
         EXPERIMENT.study(settings, texts.load(settings))
-    assert texts.whole_passes(settings, texts.load(settings)).every == 8
+    whole = texts.whole_passes(settings, texts.load(settings))
+    assert (whole.every, whole.steps) == (8, 120)
+    assert EXPERIMENT.study(whole, texts.load(settings)).train.steps == 8
 
 
 def test_a_text_without_unknown_characters_says_so():
@@ -189,6 +196,53 @@ def test_a_file_of_one_s_own(tmp_path):
     with pytest.raises(DataError, match="own.txt"):
         (tmp_path / "own.txt").write_bytes("Another".encode("utf-16"))
         texts.load(settings)
+
+
+@pytest.mark.slow
+def test_a_run_of_a_file_knows_it_again(tmp_path, monkeypatch):
+    (tmp_path / "own.txt").write_text("A text of one's own. " * 40)
+    monkeypatch.chdir(tmp_path)
+    assert learn(tmp_path / "run", *WINDOWS, "--text-file", "own.txt", "--seeds", "2") == 0
+    monkeypatch.undo()
+    restored = texts.restore("char_lm", tmp_path / "run")
+    assert texts.load(restored.settings).vocabulary == restored.vocabulary and restored.text == "own.txt"
+    assert learn(tmp_path / "run", "--generate", tmp_path / "run", "--compare", "--prime", "A") == 0
+
+
+def test_samples_are_of_the_first_run_with_a_finite_loss(tmp_path):
+    settings = TextSettings(characters=700, hidden=3, length=5, steps=10, every=2, seeds=2)
+    read = texts.load(settings)
+    made = texts.study(settings, read)
+    runs = train.Programs(made.task, train.spread(2, 64, 1), 2).start(
+        study.run_keys(0, np.arange(2)), jax.tree.map(lambda value: np.full(2, value, np.float32), made.hparams),
+        train.example_of(made.train),
+    )  # fmt: skip
+    row = {"epoch": 1, "train_loss": 1.5, "test_bits_per_character": 2.5}
+
+    def taken(history, epoch=1):
+        char_samples.take(settings, read, train.Progress(runs, epoch, 0, history, {}), tmp_path)
+
+    taken([])
+    assert not list(tmp_path.iterdir())
+    for number in (0, 1):
+        taken([row | {"run": number}])
+        (sample,) = char_samples.read(tmp_path)
+        model = jax.tree.map(lambda leaf, number=number: leaf[number], runs.model)
+        ids = read.vocabulary.encode(sample.greedy).astype(np.int32)
+        likeliest = np.asarray(jax.jit(model)(ids[None, :-1]))[0, :, : read.vocabulary.unknown].argmax(-1)
+        np.testing.assert_array_equal(likeliest, ids[1:])
+    assert (sample.step, sample.loss, sample.held_out) == (2, 1.5, 2.5)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("stateful", [False, True])
+def test_every_cell_learns_a_text_either_way(cell, stateful):
+    settings = TextSettings(characters=700, length=9, batch=8, cell=cell, dropout=0.1, stateful=stateful)
+    read = texts.load(settings)
+    made = texts.study(texts.whole_passes(settings, read), read)
+    run = train.abstract_runs(made.task, jax.random.key(0), made.hparams, made.train)
+    held_out = jax.eval_shape(made.task.objective, run.model, *made.evals["test"], made.hparams, None)
+    assert {name: values.shape for name, values in held_out.items()} == dict.fromkeys(held_out, (1,))
 
 
 @pytest.mark.slow
