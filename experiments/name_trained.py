@@ -77,8 +77,9 @@ def _table(written: Written, title: str) -> Table:
     texts = [name.text for name in written.names]
     for place in sorted({texts.index(text) for text in texts}, key=lambda place: written.costs[place]):
         cost, times = written.costs[place], texts.count(texts[place])
+        text = texts[place] or "(no letter)"
         table.add_row(
-            Text(texts[place] if written.ended[place] else f"{texts[place]}… (cut)"),
+            Text(text if written.ended[place] else f"{text}… (cut)"),
             f"{-cost:.2f}",
             f"{-cost / written.characters[place]:.2f}",
             "once" if times == 1 else f"{times} times",

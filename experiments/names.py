@@ -144,7 +144,7 @@ def examples(samples: Sequence[Sample], k: str) -> list[str]:
     first = next(sample for sample in samples if label(sample.k) == k)
     texts = list(dict.fromkeys(name.text for name in first.written.names))
     places = np.linspace(0, len(texts) - 1, min(EXAMPLES, len(texts))).round().astype(int)
-    return [texts[place] for place in places]
+    return [texts[place] or "(no letter)" for place in places]
 
 
 def _by_k_figure(outcome: Outcome, data: Names, measured: Mapping[str, Mapping[str, Any]]) -> "Figure":
