@@ -30,14 +30,11 @@ NAMES: Mapping[str, str] = {"lstm": "LSTM", "time_gated_lstm": "time-gated LSTM"
 
 
 @dataclass(frozen=True, kw_only=True)
-class FrequencySettings(StepSettings):
-    """A network that reads a sampled sine wave and says whether its period lies between 5 and 6 ms."""
+class WaveSettings(StepSettings):
+    """What can be set for every network that reads waves."""
 
     steps: int = 3000
-    cell: Literal["lstm", "time_gated_lstm"] = "time_gated_lstm"
-    """The recurrent cell. The time-gated one reads the samples, its gates their times; the LSTM reads both."""
-    sampling: Sampling = "asynchronous"
-    """How a wave is sampled."""
+    """Training steps of a network that tells waves."""
     interval: float = 0.5
     """Milliseconds between two samples at the high rate; one otherwise."""
     hidden: int = 32
@@ -57,22 +54,27 @@ class FrequencySettings(StepSettings):
 
     def check(self) -> None:
         super().check()
-        check(self)
+        for option in ("hidden", "batch"):
+            if getattr(self, option) < 1:
+                raise SettingsError(f"--{option} must be at least 1, not {getattr(self, option)}")
+        if not self.learning_rate > 0 or not self.clip_norm > 0:
+            raise SettingsError("--learning-rate and --clip-norm must be above 0")
+        if not 0 < self.interval <= 1:
+            raise SettingsError(f"--interval must be above 0 and at most 1 ms, not {self.interval}")
+        if not 0 < self.r_on < 1:
+            raise SettingsError(f"--r-on must be above 0 and below 1, not {self.r_on}")
+        if not 0 <= self.leak <= 1:
+            raise SettingsError(f"--leak must lie between 0 and 1, not {self.leak}")
 
 
-def check(settings: Any) -> None:
-    """Raises SettingsError where settings named as those above make no sense."""
-    for option in ("hidden", "batch"):
-        if getattr(settings, option) < 1:
-            raise SettingsError(f"--{option} must be at least 1, not {getattr(settings, option)}")
-    if not settings.learning_rate > 0 or not settings.clip_norm > 0:
-        raise SettingsError("--learning-rate and --clip-norm must be above 0")
-    if not 0 < settings.interval <= 1:
-        raise SettingsError(f"--interval must be above 0 and at most 1 ms, not {settings.interval}")
-    if not 0 < settings.r_on < 1:
-        raise SettingsError(f"--r-on must be above 0 and below 1, not {settings.r_on}")
-    if not 0 <= settings.leak <= 1:
-        raise SettingsError(f"--leak must lie between 0 and 1, not {settings.leak}")
+@dataclass(frozen=True, kw_only=True)
+class FrequencySettings(WaveSettings):
+    """A network that reads a sampled sine wave and says whether its period lies between 5 and 6 ms."""
+
+    cell: Literal["lstm", "time_gated_lstm"] = "time_gated_lstm"
+    """The recurrent cell. The time-gated one reads the samples, its gates their times; the LSTM reads both."""
+    sampling: Sampling = "asynchronous"
+    """How a wave is sampled."""
 
 
 def study(settings: FrequencySettings, data: Any = None) -> Study:

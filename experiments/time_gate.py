@@ -16,18 +16,18 @@ from flax import nnx
 from rich.console import Console
 from rich.table import Table
 
-from experiments import frequency, hidden_period
-from experiments.frequency import FREQUENCY, NAMES
+from experiments import hidden_period
+from experiments.frequency import FREQUENCY, NAMES, WaveSettings
 from experiments.hidden_period import Recovery
 from jaxrnn import plots, runfolder
 from jaxrnn.cells import LSTMCell, TimeGatedLSTMCell, time_gate
-from jaxrnn.command import StepSettings, command
+from jaxrnn.command import command
 from jaxrnn.data import windows
 from jaxrnn.data.sines import Sampling
 from jaxrnn.errors import SettingsError
 from jaxrnn.runfolder import Reference
 from jaxrnn.sweeps import Finding, Point, SweepSettings, Swept, conduct
-from jaxrnn.typing import Float, Init
+from jaxrnn.typing import Float
 from jaxrnn.words import median_percent
 
 EXPERIMENT = FREQUENCY
@@ -50,7 +50,7 @@ TAU, S, R_ON = 8.0, 2.0, 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(SweepSettings, StepSettings):
+class Settings(SweepSettings, WaveSettings):
     """An LSTM with a gate that opens for a part of a period and is closed for the rest, when a step copies the state.
 
     Draws the gate and how it depends on its numbers; measures what a closed gate keeps; has networks find a hidden
@@ -61,27 +61,9 @@ class Settings(SweepSettings, StepSettings):
     full: bool = False
     """The size of the paper: 110 units, 5 seeds, 0.1 ms at the high rate, gates open for 0.05 of a period, Adam at
     0.001, 11,000 steps. Days on a CPU."""
-    steps: int = 3000
-    """Training steps of a network that tells waves."""
     width: int = 3
     samplings: tuple[Sampling, ...] = SAMPLINGS
     """How waves are sampled."""
-    interval: float = 0.5
-    """Milliseconds between two samples at the high rate."""
-    hidden: int = 32
-    """Hidden units."""
-    r_on: float = 0.1
-    """The share of a period in which a time gate is open, at the start."""
-    leak: float = 0.001
-    """How far a closed time gate is open towards the end of a period while it trains; 0 in use."""
-    init: Init = "default"
-    """Initialisation: this library's default, or PyTorch's."""
-    learning_rate: float = 3e-3
-    """Adam's learning rate."""
-    batch: int = 32
-    """Waves in a training step."""
-    clip_norm: float = float("inf")
-    """Gradients with a larger global norm are scaled down to it."""
     networks: int = 8
     """How many networks look for the hidden period."""
     network_steps: int = 2000
@@ -100,7 +82,6 @@ class Settings(SweepSettings, StepSettings):
 
     def check(self) -> None:
         super().check()
-        frequency.check(self)
         if not self.samplings:
             raise SettingsError(f"--samplings must name at least one of {', '.join(SAMPLINGS)}")
         if self.networks < 1 or self.network_steps < hidden_period.EVERY:

@@ -216,6 +216,12 @@ def _rows(layers: Stack, time: int) -> list[Row]:
 
 def _layer_name(layer: Recurrent | Bidirectional) -> str:
     if isinstance(layer, Bidirectional):
-        return f"Bidirectional {type(layer.forward).__name__} ({layer.merge})"
+        return f"Bidirectional {_cell_name(layer.forward)} ({layer.merge})"
     d, h = layer.in_features, layer.features
-    return f"{type(layer.cell).__name__} ({d} -> {h}, {h} -> {h})"
+    return f"{_cell_name(layer.cell)} ({d} -> {h}, {h} -> {h})"
+
+
+def _cell_name(cell: Any) -> str:
+    """The class of a cell, of a wrapped one with that of the cell within: ``Zoneout(GRUCell)``."""
+    name, within = type(cell).__name__, getattr(cell, "cell", None)
+    return name if within is None else f"{name}({_cell_name(within)})"

@@ -7,9 +7,10 @@ import pytest
 from flax import nnx
 
 from contract import D, T, assert_close, float64, numbers, perturbed
-from jaxrnn.cells import CELLS
-from jaxrnn.layers import stack
+from jaxrnn.cells import CELLS, GRUCell
+from jaxrnn.layers import Recurrent, Stack, stack
 from jaxrnn.models import MLP, Classifier, Regressor, hidden_units_for, linear, parameter_count
+from jaxrnn.wrappers import LayerNorm, Zoneout
 
 either_way = pytest.mark.parametrize("bidirectional", [False, True])
 
@@ -119,6 +120,12 @@ def test_summary_of_a_row_by_row_image_classifier(cell, kind, activations, torch
         assert "identity" in output.activation and "softmax" in output.activation
         assert output.parameters == 1_510
         assert parameter_count(model) == total
+
+
+def test_summary_of_a_wrapped_cell_names_the_cell():
+    layers = Stack([Recurrent(Zoneout(LayerNorm(GRUCell(3, 4, rngs=nnx.Rngs(0))), 0.1))])
+    (row, _) = Classifier(layers, 2, rngs=nnx.Rngs(0)).summary((5, 3))
+    assert row.layer == "Zoneout(LayerNorm(GRUCell)) (3 -> 4, 4 -> 4)"
 
 
 def test_summary_of_a_bidirectional_stack():
