@@ -6,8 +6,8 @@ A row for every registered cell is a whole training step (forward, backward, Ada
 pixels -> 150 -> 10, batch 128. The libraries take turns in one process, so that what disturbs the machine disturbs them
 all, and every ratio is of two turns of the same round. The floor is the time of the step's matrix products alone, at
 the highest speed that this machine reaches with a large one. PyTorch comes with the extra ``bench``; a cell or a
-library that is not there leaves its place empty. The rows that are sweeps, many runs at once,
-come from `benchmark_sweeps`.
+library that is not there leaves its place empty. The rows that are sweeps, many runs at once, come from
+`benchmark_sweeps`, and those of language models from `benchmark_text`.
 """
 
 import inspect
@@ -36,8 +36,9 @@ from flax import nnx
 from rich.console import Console
 from rich.table import Table
 
-from experiments import benchmark_sweeps, measuring, mnist_gru
+from experiments import benchmark_sweeps, benchmark_text, measuring, mnist_gru
 from experiments.benchmark_sweeps import QUICK_SWEEPS, SWEEPS, Sweep
+from experiments.benchmark_text import QUICK_TEXTS, TEXTS, Scale
 from experiments.measuring import TORCH, Measured, Ours, Outcome, Shape, Trainer
 from experiments.peers import FLAX, FlaxClassifier
 from jaxrnn import command, plots, runfolder, study
@@ -52,7 +53,7 @@ from jaxrnn.typing import Bias
 COMMANDS = ("command", "first_batch")
 """The rows that are whole processes, start-up and compilation included."""
 
-ROWS = (*CELLS, *SWEEPS, *COMMANDS)
+ROWS = (*CELLS, *SWEEPS, *TEXTS, *COMMANDS)
 
 RowName = Annotated[str, tyro.conf.arg(constructor=tyro.extras.literal_type_from_choices(ROWS))]
 
@@ -67,8 +68,10 @@ class Settings(command.Settings):
 
     rows: tuple[RowName, ...] = ()
     """What to measure: training steps by the cell's name; sweep_elman and sweep_lstm, many runs that learn palindromes,
-    and sweep_tiny, many tiny networks, a step of one of them; command, 10 epochs of mnist_gru from start to end;
-    first_batch, the same command up to its first training step. All where not given (under --quick, no commands)."""
+    and sweep_tiny, many tiny networks, a step of one of them; generate and generate_64, characters written by a
+    two-layer LSTM, one text or 64 side by side; char_lm, a training step of that command's network; command, 10 epochs
+    of mnist_gru from start to end; first_batch, the same command up to its first training step. All where not given
+    (under --quick, no commands)."""
     repeats: int = 11
     """Rounds, in each of which every library has one turn."""
     devices: int | None = None
@@ -93,9 +96,10 @@ def main(name: str, settings: Settings) -> dict[str, Any]:
     began = time.perf_counter()
     if settings.repeats < 1:
         raise SettingsError(f"--repeats must be at least 1, not {settings.repeats}")
-    rows = tuple(dict.fromkeys(settings.rows)) or ((*CELLS, *SWEEPS) if settings.quick else ROWS)
+    rows = tuple(dict.fromkeys(settings.rows)) or ((*CELLS, *SWEEPS, *TEXTS) if settings.quick else ROWS)
     shape = SMALL if settings.quick else MNIST
     sweeps = {row: sweep for row, sweep in (QUICK_SWEEPS if settings.quick else SWEEPS).items() if row in rows}
+    scales = {row: scale for row, scale in (QUICK_TEXTS if settings.quick else TEXTS).items() if row in rows}
     try:
         devices = list(spread(1, shape.batch, settings.devices).devices.flat)
     except ValueError as error:
@@ -117,6 +121,7 @@ def main(name: str, settings: Settings) -> dict[str, Any]:
         "torch": metadata.version("torch") if measuring.installed("torch") else None,
     }
     config |= {row: {"runs": sweep.runs, **sweep.shape._asdict()} for row, sweep in sweeps.items()}
+    config |= {row: scale._asdict() for row, scale in scales.items()}
     runfolder.write_json(out / "config.json", config)
 
     measured: list[Measured] = []
@@ -130,12 +135,15 @@ def main(name: str, settings: Settings) -> dict[str, Any]:
             ]
             if row in sweeps:
                 outcome = benchmark_sweeps.measure(row, sweeps[row], settings.repeats, settings.devices)
+            elif row in scales:
+                outcome = benchmark_text.measure(row, scales[row], settings.repeats, settings.devices)
             else:
                 outcome = measure(row, shape, settings.repeats, settings.devices)
         measured.append(outcome.measured)
         costs += outcome.costs
         warming += outcome.warming
-        console.print(f"{row}: {_cell(outcome.measured.times['ours'])} ms a step")
+        what = "ms a step" if outcome.measured.unit == "ms" else "\N{MICRO SIGN}s a character"
+        console.print(f"{row}: {_cell(outcome.measured.times['ours'])} {what}")
     if dataset is not None:
         measured += commands(rows, settings, dataset, console)
 
@@ -156,7 +164,7 @@ def main(name: str, settings: Settings) -> dict[str, Any]:
         experiment=name,
         command=command.command_line(name),
         finished=True,
-        dataset=_facts(shape if not set(CELLS).isdisjoint(rows) else None, bool(sweeps), dataset),
+        dataset=_facts(shape if not set(CELLS).isdisjoint(rows) else None, bool(sweeps), bool(scales), dataset),
         config=config,
         parameters=sum(result.parameters for result in measured),  # of every row's model; each has a metric too
         metrics={key: value for result in measured for key, value in result.metrics(speed).items()}
@@ -165,7 +173,7 @@ def main(name: str, settings: Settings) -> dict[str, Any]:
         seconds={"total": total, "compile": warming, "train": total - warming},
         devices=devices,
     )
-    _conclude(console, measured, speed, shape, sweeps, settings, out)
+    _conclude(console, measured, speed, shape, sweeps, scales, settings, out)
     return result
 
 
@@ -420,9 +428,11 @@ def torch_mnist(folder, epochs, batch, only_first_step=False):
 # What is left behind.
 
 
-def _facts(shape: Shape | None, sweeps: bool, dataset: Dataset | None) -> runfolder.DatasetFacts:
-    """What was really computed on: of steps random bytes, of sweeps what they draw, of commands a data set."""
-    drawn = (["random bytes"] if shape else []) + (["palindromes and random numbers"] if sweeps else [])
+def _facts(shape: Shape | None, sweeps: bool, texts: bool, dataset: Dataset | None) -> runfolder.DatasetFacts:
+    """What was really computed on: of steps random bytes, of sweeps what they draw, of language models random
+    characters, of commands a data set."""
+    named = {"random bytes": shape, "palindromes and random numbers": sweeps, "random characters": texts}
+    drawn = [name for name, there in named.items() if there]
     if not drawn:
         assert dataset is not None
         return _facts_of(dataset)
@@ -443,15 +453,19 @@ def _conclude(
     speed: float,
     shape: Shape,
     sweeps: Mapping[str, Sweep],
+    scales: Mapping[str, Scale],
     settings: Settings,
     out: Path,
 ) -> None:
-    """Print the tables: of the steps, of the sweeps, and of the commands."""
+    """Print the tables: of the steps, of the sweeps, of the language models, and of the commands."""
     rounds = f"median (interquartile range) of {settings.repeats} rounds"
     networks = "".join(f"\n{row}: {sweep.runs} runs, {sweep.shape.sizes}" for row, sweep in sweeps.items())
+    of_text = "".join(f"\n{row}: {scale.sizes}, batch {scale.batch}" for row, scale in scales.items())
     tables = {
         f"A training step, {shape.sizes}: {rounds}": (CELLS, "ms", list(plots.LIBRARIES)),
         f"A training step of one of many runs at once: {rounds}{networks}": (sweeps, "ms", ["ours", "torch"]),
+        f"A training step of a language model: {rounds}{of_text}": (scales, "ms", ["ours", "torch"]),
+        f"Characters written a second, all texts together: {rounds}{of_text}": (scales, "us", ["ours", "torch"]),
         f"From the start of the process: mnist_gru, {EPOCHS} epochs, run once": (None, "s", ["ours", "torch"]),
     }
     for title, (names, unit, libraries) in tables.items():
@@ -461,12 +475,16 @@ def _conclude(
         peers = libraries[1:]
         table = Table(title=title, title_justify="left")
         table.add_column("row", no_wrap=True)
-        columns = [f"{plots.LIBRARIES[library].name}\n{unit}" for library in libraries]
+        said = "per s" if unit == "us" else unit
+        columns = [f"{plots.LIBRARIES[library].name}\n{said}" for library in libraries]
         columns += [f"{plots.LIBRARIES[library].name}\n/ ours" for library in peers]
         for column in ["parameters", *columns, *(["floor\nms", "ours\n/ floor"] if unit == "ms" else [])]:
             table.add_column(column, justify="right", no_wrap=True)
         for result in rows:
-            cells = [_cell(result.times.get(library)) for library in libraries]
+            shown = {
+                library: 1e6 / np.array(times) if unit == "us" else times for library, times in result.times.items()
+            }
+            cells = [_cell(shown.get(library)) for library in libraries]
             cells += [_cell(result.ratio(library) if library in result.times else None) for library in peers]
             if unit == "ms":
                 floor = result.floor(speed)

@@ -1,7 +1,7 @@
 """How the benchmark measures: our trainer and PyTorch's network, turns in a race, and what they come to.
 
-What the training steps of `experiments.benchmark` and the sweeps of `experiments.benchmark_sweeps` share. Not a command
-itself.
+What the training steps of `experiments.benchmark`, the sweeps of `experiments.benchmark_sweeps` and the language models
+of `experiments.benchmark_text` share. Not a command itself.
 """
 
 import itertools
@@ -22,7 +22,7 @@ from jaxrnn import plots
 from jaxrnn.cells import CELLS
 from jaxrnn.interop import to_torch_state_dict
 from jaxrnn.layers import stack
-from jaxrnn.models import Classifier
+from jaxrnn.models import Classifier, LanguageModel
 from jaxrnn.train import Devices, Hparams, Programs, Stream, Task, example_of, spread
 from jaxrnn.typing import Array, Bias, Key
 
@@ -124,22 +124,23 @@ TORCH: dict[str, tuple[str, dict[str, str]]] = {
 """PyTorch's module, and its options, for those of our cells that it has."""
 
 
-def torch_weights(model: Classifier) -> dict[str, np.ndarray]:
-    """Our classifier's weights by the names that they have in a `torch_network`."""
+def torch_weights(model: Classifier | LanguageModel) -> dict[str, np.ndarray]:
+    """Our model's weights by the names that they have in a `torch_network`."""
     rnn = {f"rnn.{name}": tensor.numpy() for name, tensor in to_torch_state_dict(model.layers).items()}
     kernel, bias = (np.array(param) for param in (model.head.kernel, model.head.bias))
     return {**rnn, "head.weight": kernel.T, "head.bias": bias}
 
 
 def torch_network(cell: str, weights: Mapping[str, np.ndarray]) -> Any:
-    """PyTorch's layer and linear head, ``network["rnn"]`` and ``network["head"]``, of one of the cells of `TORCH`."""
+    """PyTorch's layers and linear head, ``network["rnn"]`` and ``network["head"]``, of one of the cells of `TORCH`."""
     import torch
     from torch import nn
 
     kind, options = TORCH[cell]
     features = weights["rnn.weight_ih_l0"].shape[1]
     classes, hidden = weights["head.weight"].shape
-    rnn = getattr(nn, kind)(features, hidden, batch_first=True, **options)
+    layers = sum(name.startswith("rnn.weight_ih") for name in weights)
+    rnn = getattr(nn, kind)(features, hidden, layers, batch_first=True, **options)
     network = nn.ModuleDict({"rnn": rnn, "head": nn.Linear(hidden, classes)})
     network.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
     return network

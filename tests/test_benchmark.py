@@ -15,9 +15,10 @@ import pytest
 import tyro
 from flax import nnx
 
-from experiments import benchmark, benchmark_sweeps, measuring
+from experiments import benchmark, benchmark_sweeps, benchmark_text, measuring
 from experiments.benchmark import FLAX, MNIST, Settings, contestants, mnist_task
 from experiments.benchmark_sweeps import SWEEPS
+from experiments.benchmark_text import TEXTS
 from experiments.measuring import TORCH, Measured, Ours, Outcome, Shape, flops
 from jaxrnn.cells import CELLS
 from jaxrnn.command import command
@@ -45,7 +46,12 @@ def without_clock(monkeypatch):
         line = {"row": row, "library": "ours", "runs": 1, "unit": "ms", **measuring.quartiles([1.0])}
         return Outcome(Measured(row, "ms", {"ours": [1.0] * rounds}, 1234), 0.0, [line])
 
+    def pretend_text(row, scale, rounds, devices=None):
+        unit = "us" if scale.kind == "writing" else "ms"
+        return Outcome(Measured(row, unit, {"ours": [2.0] * rounds, "torch": [8.0] * rounds}, 1234), 0.0)
+
     monkeypatch.setattr(benchmark, "contestants", pretend)
+    monkeypatch.setattr(benchmark_text, "measure", pretend_text)
     monkeypatch.setattr(benchmark_sweeps, "measure", pretend_sweep)
     monkeypatch.setattr(measuring, "product_speed", lambda size, devices: 100.0)
 
@@ -177,14 +183,16 @@ def test_flax_takes_the_same_steps_where_it_has_the_same_biases(cell):
 
 
 def test_every_registered_cell_and_sweep_can_be_asked_for():
-    assert tyro.cli(Settings, args=["--rows", *CELLS, *SWEEPS, "command"]).rows == (*CELLS, *SWEEPS, "command")
+    assert tyro.cli(Settings, args=["--rows", *CELLS, *SWEEPS, *TEXTS, "command"]).rows == (
+        *CELLS, *SWEEPS, *TEXTS, "command",
+    )  # fmt: skip
 
 
 def test_every_registered_cell_has_a_row_and_a_new_one_too(monkeypatch, without_clock, tmp_path):
     monkeypatch.setitem(CELLS, "twin", CELLS["gru"])
     assert run(tmp_path / "run", "--quick") == 0
     result, lines = left(tmp_path / "run")
-    assert [line["row"] for line in lines if line["library"] == "ours"] == [*CELLS, *SWEEPS]
+    assert [line["row"] for line in lines if line["library"] == "ours"] == [*CELLS, *SWEEPS, *TEXTS]
     assert {f"{cell}_{what}" for cell in CELLS for what in ("ours_ms", "ratio_flax", "floor_ms")} < set(
         result["metrics"]
     )
@@ -239,6 +247,17 @@ def test_sweeps_leave_a_table_and_a_figure_of_their_own(without_clock, tmp_path,
     with open(tmp_path / "run" / "sweeps.csv") as file:
         assert [line["row"] for line in csv.DictReader(file)] == list(SWEEPS)
     assert "sweep_lstm: 32 runs, 9 x 10 -> 128 -> 10, batch 128" in capsys.readouterr().out
+
+
+def test_what_is_written_is_counted_in_characters_a_second(without_clock, tmp_path, capsys):
+    assert run(tmp_path / "run", "--rows", *TEXTS, "--repeats", "2") == 0
+    result, lines = left(tmp_path / "run")
+    assert result["metrics"]["generate_64_ours_us"]["runs"] == [2, 2]
+    assert result["metrics"]["generate_64_ratio_torch"]["runs"] == [4, 4]
+    assert result["metrics"]["char_lm_ours_ms"]["runs"] == [2, 2]
+    assert result["config"]["generate_64"]["batch"] == 64 and result["dataset"]["name"] == "random characters"
+    said = capsys.readouterr().out
+    assert "generate_64: 87 -> 128 -> 128 -> 87, batch 64" in said and "500000" in said and "125000" in said
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def page(text: str, units: Mapping[str, Any], expected: Sequence[Sequence[tuple[
         + ", ".join(f"{sign(guess)} {probability:.0%}" for guess, probability in guesses)
         for character, guesses in zip(text, expected, strict=True)
     ]
-    scale = "".join(_coloured(f"{value:+.1f}", value, "") for value in np.linspace(-1, 1, 9))
+    scale = "".join(_coloured(f"{value:+.2f}", value, "") for value in np.linspace(-1, 1, 9))
     parts = [
         "<!DOCTYPE html>",
         '<html lang="en"><head><meta charset="utf-8">',

@@ -23,7 +23,11 @@ LIBRARIES = {
 """The libraries that the benchmark sets side by side."""
 
 _FLOOR = "floor (matrix products alone)"
-_UNITS = {"ms": "one training step (ms)", "s": "from the start of the process (s)"}
+_UNITS = {
+    "ms": "one training step (ms)",
+    "us": "one character written (\N{MICRO SIGN}s)",
+    "s": "from the start of the process (s)",
+}
 
 
 def timings(rows: Sequence[Mapping[str, Any]], title: str) -> "Figure":
