@@ -58,7 +58,7 @@ class TextSettings(StepSettings):
     """Sequences in a training step."""
     clip_norm: float = 5.0
     """Gradients with a larger global norm are scaled down to it."""
-    steps: int = 40_000
+    steps: int = 20_000
     """Training steps."""
     every: int = 1000
     """Steps between two evaluations: an epoch of the history."""
