@@ -3,6 +3,7 @@
 Not a command itself: ``python -m experiments.char_lm --generate RUN --compare``; training ends with the same table.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -133,14 +134,14 @@ _COLUMNS = (
 
 def _row(one: Counted) -> list[str]:
     shares = [f"{share:.3f}" for share in one.distinct]
-    return [_named(one.way), f"{one.entropy:.2f}", *shares, f"{one.words:.1%}", str(len(one.copied))]
+    return [_named(one.way), f"{one.entropy:.2f}", *shares, _share(one.words), str(len(one.copied))]
 
 
 def _table(counted: Sequence[Counted]) -> Table:
-    title = f"{len(counted[0].text):,} characters in each way; n: different runs of n characters, as a share of all"
+    title = f"{len(counted[0].text):,} characters in each way; 1 to 4: distinct runs of so many, of all"
     table = Table(title=title, title_justify="left")
     table.add_column("T")
-    for column in ("bits/char", "n = 1", "2", "3", "4", "known words", "longest copy"):
+    for column in ("bits/char", "1", "2", "3", "4", "known words", "copied"):
         table.add_column(column, justify="right")
     for one in counted:
         table.add_row(one.way, *_row(one)[1:])
@@ -173,16 +174,20 @@ def answer(counted: Sequence[Counted]) -> str:
     first, last = counted[0], counted[-1]
     said = "; ".join(
         f"{_named(one.way)} {one.entropy:.2f} bits per character, {one.distinct[3]:.1%} of the 4-grams distinct, "
-        f"{one.words:.1%} of the words in the text, longest copy {len(one.copied)} characters: {_shown(one)!r}"
+        f"{_share(one.words)} of the words in the text, longest copy {len(one.copied)} characters: {_shown(one)!r}"
         for one in counted
     )
-    middle = " and ".join(f"{one.words:.1%} at {one.way}" for one in counted[1:])
+    middle = " and ".join(f"{_share(one.words)} at {one.way}" for one in counted[1:])
     return (
         f"Written in each way, {len(first.text):,} characters (temperatures.md): {said}. Of the runs of four "
         f"characters {first.distinct[3]:.1%} differ when the likeliest is taken each time and "
         f"{last.distinct[3]:.1%} at temperature {last.way}; in turn the text knows "
-        f"{first.words:.1%} of the words written greedily, {middle}."
+        f"{_share(first.words)} of the words written greedily, {middle}."
     )
+
+
+def _share(words: float) -> str:
+    return "none" if math.isnan(words) else f"{words:.1%}"
 
 
 def _named(way: str) -> str:
