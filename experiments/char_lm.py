@@ -16,6 +16,7 @@ from experiments import char_longer, char_samples, text_generation, text_tempera
 from experiments.char_samples import SAMPLES
 from experiments.palindrome import NAMES
 from experiments.text_generation import GenerationSettings
+from experiments.text_temperatures import words_of
 from experiments.texts import TextSettings, Trained
 from jaxrnn import runfolder
 from jaxrnn.command import command
@@ -57,8 +58,10 @@ def main(name: str, settings: Settings) -> Any:
     study = texts.study(settings, text)
     console.print(introduction(settings, text), markup=False)
 
+    words = set(words_of(text.vocabulary.decode(text.train)))
+
     def sample(progress, out):
-        char_samples.take(settings, text, progress, out)
+        char_samples.take(settings, text, words, progress, out)
 
     outcome = carry_out(name, settings, study, after=sample)
     out, began = outcome.out, time.perf_counter()
@@ -68,7 +71,7 @@ def main(name: str, settings: Settings) -> Any:
         console.print(f"{one.step:>9,} {one.greedy!r}", markup=False, highlight=False, soft_wrap=True)
     answered = {
         "U12": learned(settings, text, outcome.fitted, outcome.result["parameters"]),
-        "U13": char_samples.answer(settings, text, taken),
+        "U13": char_samples.answer(settings, taken),
         **written(name, settings, text, study, outcome),
     }
     seconds = outcome.result["seconds"]

@@ -3,7 +3,7 @@
 Not a command itself: see `char_lm`.
 """
 
-import re
+from collections.abc import Set
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from experiments.text_generation import known
+from experiments.text_temperatures import words_of
 from experiments.texts import TextSettings
 from jaxrnn import runfolder
 from jaxrnn.data.text import Text
@@ -19,6 +20,9 @@ from jaxrnn.train import Progress
 
 SAMPLES = 5
 """How many, after as many equal parts of the training."""
+
+MANY = 64
+"""Texts whose words are counted: in the few of one sample there is little to be seen."""
 
 FILE, DATA = "samples.md", "samples.json"
 """The samples to be read, and as what `read` gives back."""
@@ -37,12 +41,17 @@ class Sample:
     """The likeliest character each time, after a random first one."""
     drawn: str
     """After the same one, drawn from what the network says: at temperature 1."""
+    words: int
+    """So many words are in `MANY` texts drawn alike, the first and the last of each aside, which may be cut."""
+    known: int
+    """So many of them occur in what is trained on."""
 
 
-def take(settings: TextSettings, text: Text, progress: Progress, out: Path) -> None:
+def take(settings: TextSettings, text: Text, words: Set[str], progress: Progress, out: Path) -> None:
     """After an epoch: where a fifth of the training ends there, write a sample, and all there are into the folder.
 
-    A function of where the training stands and of the samples before: taken once more, it is the same.
+    ``words`` are those of the text. A function of where the training stands and of the samples before: taken once more,
+    it is the same.
     """
     apart = settings.total_epochs() // SAMPLES
     if progress.epoch % apart:
@@ -51,28 +60,38 @@ def take(settings: TextSettings, text: Text, progress: Progress, out: Path) -> N
     if not rows:
         return
     number, row = progress.epoch // apart, rows[0]
-    loss, held_out = row["train_loss"], row["test_bits_per_character"]
     greedy, drawn = written(settings, text, progress, row["run"], number)
-    step = progress.epoch * settings.every
-    new = Sample(step=step, loss=loss, held_out=held_out, greedy=greedy, drawn=drawn)
+    found = [word for one in drawn for word in words_of(one)[1:-1]]
+    new = Sample(
+        step=progress.epoch * settings.every,
+        loss=row["train_loss"],
+        held_out=row["test_bits_per_character"],
+        greedy=greedy[0],
+        drawn=drawn[0],
+        words=len(found),
+        known=sum(word in words for word in found),
+    )
     earlier = read(out)[: number - 1] if number > 1 else []
     runfolder.write_json(out / DATA, [asdict(one) for one in (*earlier, new)])
     runfolder.write_bytes(out / FILE, rendered(settings, text, [*earlier, new]).encode())
 
 
-def written(settings: TextSettings, text: Text, progress: Progress, run: int, number: int) -> list[str]:
-    """What a run writes after a random character of what is trained on, as greedy and drawn."""
+def written(
+    settings: TextSettings, text: Text, progress: Progress, run: int, number: int
+) -> tuple[list[str], list[str]]:
+    """What a run writes after `MANY` random characters of what is trained on, as greedy and drawn."""
     # a copy on the host: the next step overwrites what the runs are in
     model = jax.tree.map(lambda leaf: leaf[run], jax.device_get(progress.runs.model))
     key = jax.random.fold_in(jax.random.fold_in(jax.random.key(settings.seed), 2_000_000), number)
-    place = int(jax.random.randint(jax.random.fold_in(key, 0), (), 0, len(text.train)))
-    prime = text.train[place : place + 1].astype(np.int32)
-    allowed = known(text.vocabulary)
-    both = [
-        generate(model, jax.random.fold_in(key, 1), prime, settings.sample_length - 1, sampler, allowed=allowed)[1]
-        for sampler in (Greedy(), ())
-    ]
-    return [text.vocabulary.decode(np.append(prime, ids)) for ids in jax.device_get(both)]
+    first, rest = jax.random.split(key)
+    places = np.asarray(jax.random.randint(first, (MANY, 1), 0, len(text.train)))
+    prime, allowed = text.train[places].astype(np.int32), known(text.vocabulary)
+
+    def write(sampler):
+        _, ids = generate(model, rest, prime, settings.sample_length - 1, sampler, allowed=allowed)
+        return [text.vocabulary.decode(row) for row in np.append(prime, ids, axis=1)]
+
+    return write(Greedy()), write(())
 
 
 def read(out: Path) -> list[Sample]:
@@ -90,7 +109,7 @@ def rendered(settings: TextSettings, text: Text, samples: list[Sample]) -> str:
     for sample in samples:
         parts.append(
             f"## Step {sample.step:,} of {settings.steps:,}\n\nTraining loss {sample.loss:.4f} nats, held out "
-            f"{sample.held_out:.4f} bits per character.\n\nGreedy:\n\n{_indented(sample.greedy)}\n\n"
+            f"{sample.held_out:.4f} bits per character. In {MANY} texts drawn like the one below, {_share(sample)}.\n\nGreedy:\n\n{_indented(sample.greedy)}\n\n"
             f"Temperature 1:\n\n{_indented(sample.drawn)}\n"
         )
     return "\n".join(parts)
@@ -100,27 +119,23 @@ def _indented(text: str) -> str:
     return "\n".join(f"    {line}" for line in text.split("\n"))
 
 
-def answer(settings: TextSettings, text: Text, samples: list[Sample]) -> str:
-    """What changes from sample to sample: quoted, and in numbers."""
-    words = set(_words(text.vocabulary.decode(text.train)))
+def answer(settings: TextSettings, samples: list[Sample]) -> str:
+    """UVA's 2.1(b): the samples, and what changes from one to the next, in numbers."""
     quoted = "; ".join(
-        f"step {one.step:,} ({one.loss:.3f} nats) {one.greedy!r}, drawn {one.drawn!r} "
-        f"({_real(one.drawn, words)} words are the text's)"
+        f"step {one.step:,} ({one.loss:.3f} nats) {one.greedy!r}, drawn {one.drawn!r} ({_share(one)})"
         for one in samples
     )
+    first, last = samples[0], samples[-1]
     return (
         f"{len(samples)} samples of {settings.sample_length} characters, after equal parts of the training, each from "
-        f"a random character of the text, greedy and drawn at temperature 1 (samples.md): {quoted}. From the first to "
-        f"the last the training loss fell by {samples[0].loss - samples[-1].loss:.3f} nats a character, and the "
-        f"held-out one by {samples[0].held_out - samples[-1].held_out:.3f} bits."
+        f"a random character of the text, greedy and drawn at temperature 1 (samples.md), with the words in {MANY} "
+        f"texts drawn alike: {quoted}. From the first to the last the training loss fell by "
+        f"{first.loss - last.loss:.3f} nats a character, and the held-out one by {first.held_out - last.held_out:.3f} "
+        "bits."
     )
 
 
-def _words(text: str) -> list[str]:
-    return re.findall(r"[^\W\d_]+", text.lower())
-
-
-def _real(text: str, known: set[str]) -> str:
-    """How many of a sample's words occur in the text; the first and last may be cut, and do not count."""
-    words = _words(text)[1:-1]
-    return f"{sum(word in known for word in words)} of {len(words)}"
+def _share(sample: Sample) -> str:
+    if not sample.words:
+        return "there are no words"
+    return f"{sample.known / sample.words:.1%} of {sample.words} words occur in the text"

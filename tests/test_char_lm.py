@@ -221,7 +221,7 @@ def test_samples_are_of_the_first_run_with_a_finite_loss(tmp_path):
     row = {"epoch": 1, "train_loss": 1.5, "test_bits_per_character": 2.5}
 
     def taken(history, epoch=1):
-        char_samples.take(settings, read, train.Progress(runs, epoch, 0, history, {}), tmp_path)
+        char_samples.take(settings, read, set(), train.Progress(runs, epoch, 0, history, {}), tmp_path)
 
     taken([])
     assert not list(tmp_path.iterdir())
@@ -232,7 +232,7 @@ def test_samples_are_of_the_first_run_with_a_finite_loss(tmp_path):
         ids = read.vocabulary.encode(sample.greedy).astype(np.int32)
         likeliest = np.asarray(jax.jit(model)(ids[None, :-1]))[0, :, : read.vocabulary.unknown].argmax(-1)
         np.testing.assert_array_equal(likeliest, ids[1:])
-    assert (sample.step, sample.loss, sample.held_out) == (2, 1.5, 2.5)
+    assert (sample.step, sample.loss, sample.held_out, sample.known) == (2, 1.5, 2.5, 0) and sample.words > 0
 
 
 @pytest.mark.parametrize("cell", CELLS)
