@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar
 
 import jax
 import tyro
@@ -23,7 +23,10 @@ from platformdirs import user_cache_path
 from jaxrnn.cells import CELLS
 from jaxrnn.errors import SettingsError, UserError
 
-CellName = Annotated[str, tyro.conf.arg(constructor=tyro.extras.literal_type_from_choices(CELLS))]
+if TYPE_CHECKING:
+    CellName = str
+else:
+    CellName = Literal[tuple(CELLS)]
 """A setting that is one of the registered cells."""
 
 OF_THE_CALL = {"config": False}
