@@ -157,7 +157,7 @@ def test_texts_at_several_temperatures_stand_side_by_side(run, tmp_path, capsys)
     assert [line.split(" | ")[0] for line in written.splitlines() if line.startswith("| ")][2:] == [
         "| greedy", "| temperature 0.5", "| temperature 1", "| temperature 2",
     ]  # fmt: skip
-    assert "greedy" in capsys.readouterr().out and "nan" not in written
+    assert "greedy" in capsys.readouterr().out and "nan%" not in written
 
 
 def test_what_is_counted_of_a_text_known_by_heart():
