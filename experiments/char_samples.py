@@ -109,7 +109,8 @@ def rendered(settings: TextSettings, text: Text, samples: list[Sample]) -> str:
     for sample in samples:
         parts.append(
             f"## Step {sample.step:,} of {settings.steps:,}\n\nTraining loss {sample.loss:.4f} nats, held out "
-            f"{sample.held_out:.4f} bits per character. In {MANY} texts drawn like the one below, {_share(sample)}.\n\nGreedy:\n\n{_indented(sample.greedy)}\n\n"
+            f"{sample.held_out:.4f} bits per character. In {MANY} texts drawn like the second, {_share(sample)}.\n\n"
+            f"Greedy:\n\n{_indented(sample.greedy)}\n\n"
             f"Temperature 1:\n\n{_indented(sample.drawn)}\n"
         )
     return "\n".join(parts)
