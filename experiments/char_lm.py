@@ -3,6 +3,7 @@
 python -m experiments.char_lm [--text-file FILE ...] [--stateful] [--resume]
 """
 
+import re
 import sys
 import time
 from dataclasses import dataclass
@@ -58,7 +59,9 @@ def main(name: str, settings: Settings) -> Any:
     study = texts.study(settings, text)
     console.print(introduction(settings, text), markup=False)
 
-    words = set(words_of(text.vocabulary.decode(text.train)))
+    # line by line: a list of all words of a large text would be many times as large
+    lines = re.finditer(r"[^\n]+", text.vocabulary.decode(text.train))
+    words = {word for line in lines for word in words_of(line[0])}
 
     def sample(progress, out):
         char_samples.take(settings, text, words, progress, out)

@@ -73,8 +73,9 @@ class Vocabulary:
 
     def decode(self, ids: Int[ArrayLike, "n"]) -> str:
         """The characters of ids, `UNKNOWN` for that of the unknown."""
-        codes = np.append(_codes(self.characters), np.uint32(ord(UNKNOWN)))[np.asarray(ids)]
-        return codes.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
+        codes, ids = np.append(_codes(self.characters), np.uint32(ord(UNKNOWN))).astype("<u4"), np.asarray(ids)
+        blocks = (codes[ids[start : start + BLOCK]] for start in range(0, len(ids), BLOCK))
+        return "".join(block.tobytes().decode("utf-32-le", "surrogatepass") for block in blocks)
 
 
 def vocabulary_of(text: str) -> Vocabulary:
