@@ -106,7 +106,7 @@ def introduction(settings: Settings, text: Text) -> str:
     """What is read, and how."""
     documents = f"{len(text.starts):,} document{'s' * (len(text.starts) > 1)}"
     others = (
-        f"{text.unknown:,} of the held-out characters are unknown to it"
+        f"{text.unknown:,} of the held-out characters {'is' if text.unknown == 1 else 'are'} unknown to it"
         if text.unknown
         else "the held-out part has no others"
     )

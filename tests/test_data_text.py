@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jaxrnn.data import text
 from jaxrnn.data.text import (
     UNKNOWN,
     Vocabulary,
@@ -49,6 +50,15 @@ def test_what_the_vocabulary_lacks_is_unknown(said, other):
     vocabulary = vocabulary_of(said)
     decoded = vocabulary.decode(vocabulary.encode(other))
     assert decoded == "".join(character if character in said else UNKNOWN for character in other)
+
+
+@pytest.mark.parametrize("block", [1, 3, 10, 11])
+def test_a_text_is_worked_on_in_blocks_of_any_size(block, monkeypatch):
+    said = "a text ’b’"
+    whole = vocabulary_of(said).encode(said)
+    monkeypatch.setattr(text, "BLOCK", block)
+    np.testing.assert_array_equal(vocabulary_of(said).encode(said), whole)
+    assert vocabulary_of(said).decode(whole) == said
 
 
 def test_half_a_surrogate_from_a_command_line_is_unknown():
