@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from experiments import measuring, texts
 from experiments.measuring import Measured, Ours, Outcome, Trainer
@@ -23,7 +24,7 @@ from jaxrnn.data.text import Vocabulary
 from jaxrnn.generate import Temperature, generate
 from jaxrnn.models import LanguageModel, parameter_count
 from jaxrnn.study import hparams_of
-from jaxrnn.train import Devices, Task
+from jaxrnn.train import Devices, Task, spread
 
 
 class Scale(NamedTuple):
@@ -91,7 +92,7 @@ def flops(scale: Scale) -> float:
 def writers(scale: Scale, devices: Devices = None) -> tuple[int, dict[str, Trainer]]:
     """The number of parameters, and what writes so many characters of every text by library."""
     made = model(scale)
-    both = {"ours": writer(made, scale)}
+    both = {"ours": writer(made, scale, devices)}
     if measuring.installed("torch"):
         both["torch"] = torch_writer(made, scale)
 
@@ -114,13 +115,17 @@ def task(scale: Scale) -> Task:
     return texts.task(settings(scale), Vocabulary("".join(map(chr, range(32, 31 + scale.vocabulary)))))
 
 
-def writer(model: LanguageModel, scale: Scale) -> Callable[[int], np.ndarray]:
-    """Ours, in one compiled piece a call: ids ``(batch, steps)``, on the host."""
-    key, last, state = jax.random.key(0), jnp.zeros((scale.batch, 1), jnp.int32), None
+def writer(model: LanguageModel, scale: Scale, devices: Devices = None) -> Callable[[int], np.ndarray]:
+    """Ours, in one compiled piece a call, the texts spread over the devices: ids ``(batch, steps)``, on the host."""
+    mesh = Mesh(spread(1, scale.batch, devices).devices.ravel(), ("text",), axis_types=(AxisType.Auto,))
+    by_text = NamedSharding(mesh, PartitionSpec("text"))
+    model = jax.device_put(model, NamedSharding(mesh, PartitionSpec()))
+    keys = jax.device_put(jax.random.split(jax.random.key(0), scale.batch), by_text)
+    last, state = jax.device_put(jnp.zeros((scale.batch, 1), jnp.int32), by_text), None
 
     def write(steps: int) -> np.ndarray:
         nonlocal last, state
-        state, ids = generate(model, key, last, steps, Temperature(scale.temperature), carry=state)
+        state, ids = generate(model, keys, last, steps, Temperature(scale.temperature), carry=state)
         last = ids[:, -1:]
         return np.asarray(ids)
 

@@ -147,7 +147,8 @@ def generate(
         i_t ~ softmax(sampler(logits after i_{t-1}))
 
     Where it ends is where it can go on: with ``carry`` and the last ids as prime, any number of pieces are together
-    what one call would have drawn, bit for bit, given the same ``key``.
+    what one call would have drawn, bit for bit, given the same ``key``. Rows that lie on several devices, prime and
+    keys alike, are drawn there.
 
     Args:
         model: see the module.

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from scipy import stats
 
 from jaxrnn import generate as module
@@ -181,6 +182,15 @@ def test_a_row_is_drawn_as_it_is_alone(model):
     _, split = generate(model, KEY, prime, 20)
     np.testing.assert_array_equal(split, ids)
     assert len({np.asarray(row).tobytes() for row in ids.reshape(6, 20)}) == 6
+
+
+def test_rows_on_several_devices_are_drawn_as_on_one(model):
+    mesh = Mesh(np.array(jax.devices()), ("row",), axis_types=(AxisType.Auto,))
+    keys, prime = jax.random.split(KEY, 4), jnp.array([[1], [2], [3], [4]])
+    by_row = jax.device_put((keys, prime), NamedSharding(mesh, PartitionSpec("row")))
+    _, ids = generate(model, *by_row, 20)
+    assert len(ids.sharding.device_set) == 2
+    np.testing.assert_array_equal(ids, generate(model, keys, prime, 20)[1])
 
 
 def test_generation_goes_on_from_what_was_read(model):
