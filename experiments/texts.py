@@ -58,9 +58,9 @@ class TextSettings(StepSettings):
     """Sequences in a training step."""
     clip_norm: float = 5.0
     """Gradients with a larger global norm are scaled down to it."""
-    steps: int = 20_000
+    steps: int = 10_000
     """Training steps."""
-    every: int = 1000
+    every: int = 500
     """Steps between two evaluations: an epoch of the history."""
     sample_length: int = 30
     """Characters in a sample, the first one included."""
