@@ -33,8 +33,8 @@ class GenerationSettings(TextSettings):
     """What can be asked of a trained run."""
 
     generate: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = field(default=None, metadata=OF_THE_CALL)
-    """Train nothing: write text with the trained run in this folder, --length characters of it, by the run that did
-    best on what was held out."""
+    """Train nothing: write text with the trained run in this folder. Then --length is how many characters to write.
+    Of several seeds the one is asked that did best on what was held out."""
     prime: str = field(default="Sleeping beauty is", metadata=OF_THE_CALL)
     """With --generate: what the text goes on from."""
     unknown: Literal["error", "skip"] = field(default="error", metadata=OF_THE_CALL)

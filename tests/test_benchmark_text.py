@@ -44,6 +44,7 @@ def test_pytorch_writes_the_same_where_it_is_sure():
         np.testing.assert_array_equal(ours(steps), torch(steps))
 
 
+@pytest.mark.slow
 def test_pytorch_takes_the_same_steps(monkeypatch):
     pytest.importorskip("torch", reason="trains with PyTorch itself")
     windows = benchmark_text.language.windows

@@ -160,7 +160,11 @@ def test_the_alphabet_goes_on(sampler):
 
 @pytest.mark.parametrize(
     "batch_shape, sampler",
-    [((2, 3), (Temperature(1.5), TopK(5), TopP(0.9))), ((), ()), pytest.param((), Greedy(), marks=pytest.mark.slow)],
+    [
+        ((2, 3), (Temperature(1.5), TopK(5), TopP(0.9))),
+        pytest.param((), (), marks=pytest.mark.slow),
+        pytest.param((), Greedy(), marks=pytest.mark.slow),
+    ],
 )
 def test_pieces_are_together_what_one_call_draws(model, batch_shape, sampler):
     prime = jax.random.randint(jax.random.key(1), (*batch_shape, 4), 0, V)

@@ -197,6 +197,12 @@ def test_timings_of_one_unit_are_one_panel_and_nothing_is_cut_off(tmp_path):
     assert_legible(figure, tmp_path / "a.png")
 
 
+def test_timings_of_three_units_have_room_for_three_panels(tmp_path):
+    figure = plots.timings([timing("gru", "ours", 12.3, unit=unit) for unit in ("s", "us", "ms")], "")
+    assert [axes.get_xlabel().rpartition(" ")[2] for axes in figure.axes] == ["(ms)", "(\N{MICRO SIGN}s)", "(s)"]
+    assert_legible(figure, tmp_path / "a.png")
+
+
 def test_long_titles_are_wrapped_and_not_cut_off(tmp_path):
     assert_legible(plots.learning_curves([accuracies(0, 1, 0.5)], "a long title " * 11), tmp_path / "a.png")
 

@@ -42,7 +42,7 @@ def timings(rows: Sequence[Mapping[str, Any]], title: str) -> "Figure":
     panels = {unit: lines for unit, lines in panels.items() if lines}
     tallest = max((len({row["row"] for row in lines}) for lines in panels.values()), default=1)
 
-    figure = style.figure(title, 9, 2 + 0.9 * tallest)
+    figure = style.figure(title, max(9, 4.5 * len(panels)), 2 + 0.9 * tallest)
     entries: dict[str, Any] = {}
     beside = figure.subplots(1, max(len(panels), 1), squeeze=False)[0]
     for (unit, lines), axes in zip(panels.items(), beside, strict=False):  # of no panel, the axes stay empty
