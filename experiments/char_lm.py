@@ -19,12 +19,11 @@ from experiments.palindrome import NAMES
 from experiments.text_generation import GenerationSettings
 from experiments.text_temperatures import words_of
 from experiments.texts import TextSettings, Trained
-from jaxrnn import runfolder
 from jaxrnn.command import command
 from jaxrnn.data.text import Text
 from jaxrnn.errors import SettingsError
 from jaxrnn.plots.style import finite
-from jaxrnn.study import Experiment, Outcome, Study, carry_out, conclude
+from jaxrnn.study import Experiment, Outcome, Study, amended, carry_out, conclude
 from jaxrnn.train import Fitted
 from jaxrnn.words import median_percent, median_range
 
@@ -77,12 +76,9 @@ def main(name: str, settings: Settings) -> Any:
         "U13": char_samples.answer(settings, taken),
         **written(name, settings, text, study, outcome),
     }
-    seconds = outcome.result["seconds"]
-    seconds = {**seconds, "total": seconds["total"] + time.perf_counter() - began}
-    result = {**outcome.result, "answers": answered, "seconds": seconds}
-    runfolder.write_json(out / "result.json", result)
-    conclude(outcome._replace(result=result))
-    return result
+    outcome = amended(outcome, began, answers=answered)
+    conclude(outcome)
+    return outcome.result
 
 
 def written(name: str, settings: Settings, text: Text, study: Study, outcome: Outcome) -> dict[str, str]:

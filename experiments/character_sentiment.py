@@ -24,7 +24,7 @@ from jaxrnn.data.sentences import CLASSES, NEGATIVE, POSITIVE
 from jaxrnn.plots.strips import Strip
 from jaxrnn.plots.style import finite
 from jaxrnn.runfolder import Reference
-from jaxrnn.study import Experiment, Study, carry_out, conclude
+from jaxrnn.study import Experiment, Study, amended, carry_out, conclude
 from jaxrnn.train import Fitted
 from jaxrnn.words import median_percent, median_range
 
@@ -86,12 +86,9 @@ def main(name: str, settings: CharacterSettings) -> Any:
     by_way = {
         way: {metric: runfolder.metric(values) for metric, values in of_way.items()} for way, of_way in compared.items()
     }
-    seconds = outcome.result["seconds"]
-    seconds = {**seconds, "total": seconds["total"] + time.perf_counter() - began}
-    result = {**outcome.result, "regularisers": by_way, "seconds": seconds}
-    runfolder.write_json(out / "result.json", result)
-    conclude(outcome._replace(result=result))
-    return result
+    outcome = amended(outcome, began, regularisers=by_way)
+    conclude(outcome)
+    return outcome.result
 
 
 def _table(positive: Mapping[Tested, Any]) -> Table:

@@ -25,7 +25,7 @@ from jaxrnn.command import command
 from jaxrnn.data.names import Names
 from jaxrnn.plots.strips import Strip
 from jaxrnn.plots.style import finite
-from jaxrnn.study import Experiment, Outcome, carry_out, conclude
+from jaxrnn.study import Experiment, Outcome, amended, carry_out, conclude
 from jaxrnn.words import median_percent, median_range
 
 if TYPE_CHECKING:
@@ -67,18 +67,14 @@ def main(name: str, settings: NameSettings) -> Any:
             "chance": [1 / len(data.languages)],
             "classifier_recall": [float(np.nanmean(recall))],
         }
-    seconds = outcome.result["seconds"]
-    result = runfolder.plain(
-        {
-            **outcome.result,
-            "metrics": outcome.result["metrics"] | {name: runfolder.metric(values) for name, values in metrics.items()},
-            "answers": answers(settings, data, outcome, samples, measured, recall),
-            "seconds": seconds | {"total": seconds["total"] + time.perf_counter() - began},
-        }
+    outcome = amended(
+        outcome,
+        began,
+        metrics=outcome.result["metrics"] | {name: runfolder.metric(values) for name, values in metrics.items()},
+        answers=answers(settings, data, outcome, samples, measured, recall),
     )
-    runfolder.write_json(out / "result.json", result)
-    conclude(outcome._replace(result=result))
-    return result
+    conclude(outcome)
+    return outcome.result
 
 
 def by_k(samples: Sequence[Sample]) -> dict[str, dict[str, list[float]]]:

@@ -374,6 +374,18 @@ def _introduce(console: Console, name: str, settings: TrainingSettings, study: S
     console.print(f"{facts['name']} ({facts['source']}): {count} to train on{sizes}; on {devices}")
 
 
+def amended(outcome: Outcome, began: float, **entries: Any) -> Outcome:
+    """The outcome with further entries of ``result.json``, or others, and the seconds since ``began`` added.
+
+    The file is written anew. Raises UserError for a full disk and the like.
+    """
+    seconds = outcome.result["seconds"]
+    seconds = {**seconds, "total": seconds["total"] + time.perf_counter() - began}
+    result = runfolder.plain({**outcome.result, **entries, "seconds": seconds})
+    runfolder.write_json(outcome.out / "result.json", result)
+    return outcome._replace(result=result)
+
+
 def conclude(outcome: Outcome) -> None:
     """End with a table of the metrics, the seconds, and what lies where."""
     console, result = Console(), outcome.result
