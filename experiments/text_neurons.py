@@ -109,18 +109,25 @@ def features(text: str) -> Mapping[str, Float[np.ndarray, "t"]]:
     """Simple features of every character of a text: no and yes as 0 and 1, places in a line or a word as numbers."""
 
     def marks(pattern: str) -> np.ndarray:
-        return np.array([re.fullmatch(pattern, character) is not None for character in text], float)
+        found = np.zeros(len(text))
+        found[[match.start() for match in re.finditer(pattern, text)]] = 1
+        return found
 
     places = np.arange(len(text))
 
     def since(restart: np.ndarray) -> np.ndarray:
         return places - np.maximum.accumulate(np.where(restart > 0, places, 0))
 
-    quotes, newline = marks('["“”„]'), marks("\n")
+    def latest(found: np.ndarray) -> np.ndarray:
+        return np.maximum.accumulate(np.where(found > 0, places, -1))
+
+    newline, straight = marks("\n"), np.cumsum(marks('"')) % 2 > 0
+    # a single mark that a letter follows is an apostrophe
+    curly = latest(marks("[“„«‘]")) > latest(marks(r"[”»]|’(?!\w)"))
     return {
         "space or line break": marks(r"\s"),
         "capital": np.array([character.isupper() for character in text], float),
-        "inside quotes": (np.cumsum(quotes) % 2).astype(float),
+        "inside quotes": (straight | curly).astype(float),
         "punctuation": marks(r"[^\w\s]"),
         "digit": marks(r"\d"),
         "place in the line": since(newline).astype(float),

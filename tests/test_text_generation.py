@@ -222,6 +222,11 @@ def test_features_by_hand():
     }
 
 
+def test_quotes_are_of_either_kind_and_an_apostrophe_ends_none():
+    inside = text_neurons.features('‘Don’t go,’ he said: “Yes”, "no".')["inside quotes"]
+    assert "".join(str(int(flag)) for flag in inside) == "1111111111000000000001111000111000"[: len(inside)]
+
+
 def test_what_is_expected_is_the_likeliest_first():
     logits = np.log(np.full((1, VOCABULARY.size), 0.01))
     logits[0, [3, 1]] = np.log([0.5, 0.25])
