@@ -330,12 +330,12 @@ def trained(name: str, out: Path) -> dict[str, Any]:
         CheckpointError: nothing is saved there, it is damaged, or it is another experiment's.
     """
     if not checkpoint.exists(out / "checkpoint"):
-        raise CheckpointError(f"there is no trained run in {out}: train one first, or name its folder by --out")
+        raise CheckpointError(f"there is no trained run in {out}: train one first, or name the folder of one")
     meta = checkpoint.read_meta(out / "checkpoint")
     if meta["experiment"] != name:
         raise CheckpointError(
             f"the run in {out} is one of {meta['experiment']}, not of {name}: "
-            f"use python -m experiments.{meta['experiment']}, or name another folder by --out"
+            f"use python -m experiments.{meta['experiment']}, or name another folder"
         )
     return meta
 
