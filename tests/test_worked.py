@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from contract import assert_close, few, float64, soon
 from experiments import worked_examples
 from jaxrnn import worked
-from jaxrnn.cells import ElmanCell, JordanCell
+from jaxrnn.cells import CELLS, ElmanCell, JordanCell
 from jaxrnn.command import command
 from jaxrnn.scan import unroll
 from jaxrnn.worked import IST, NTU_ELMAN, NTU_JORDAN, Weights
