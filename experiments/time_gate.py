@@ -72,8 +72,8 @@ class Settings(SweepSettings, WaveSettings):
     @classmethod
     def quick_defaults(cls) -> Self:
         return cls(
-            quick=True, seeds=2, width=2, steps=200, every=50, samplings=("asynchronous",), r_on=0.2, hidden=16,
-            networks=2, network_steps=400,
+            quick=True, seeds=2, width=2, steps=120, every=60, samplings=("asynchronous",), r_on=0.2, hidden=16,
+            networks=2, network_steps=200,
         )  # fmt: skip
 
     @classmethod
