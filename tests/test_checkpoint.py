@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import os
 import random
 import resource
 import shutil
@@ -24,6 +23,7 @@ from hypothesis import strategies as st
 
 from jaxrnn import checkpoint
 from jaxrnn.errors import CheckpointError, UserError
+from permissions import held_back, reachable_folder
 
 META = {"experiment": "test", "position": 7, "config": {"lr": 1e-3}, "history": [{"epoch": 1, "test_loss": 0.1 + 0.2}]}
 
@@ -446,17 +446,13 @@ def test_a_folder_that_cannot_be_written_to(tmp_path):
     assert (tmp_path / "file").read_text() == "kept"
 
 
-def test_a_folder_without_permission(tmp_path):
-    if os.geteuid() == 0:
-        pytest.skip("root may write anywhere; the test above refuses root as well")
-    checkpoint.save(tmp_path, {"w": jnp.ones(2)}, {})
-    tmp_path.chmod(0o500)
-    try:
-        with pytest.raises(UserError, match="cannot write .*: Permission denied"):
-            checkpoint.save(tmp_path, {"w": jnp.zeros(2)}, {})
-    finally:
-        tmp_path.chmod(0o700)
-    assert checkpoint.restore(tmp_path, {"w": jax.ShapeDtypeStruct((2,), np.float32)})[0]["w"].tolist() == [1, 1]
+def test_a_folder_without_permission():
+    with reachable_folder() as folder:
+        checkpoint.save(folder, {"w": jnp.ones(2)}, {})
+        folder.chmod(0o555)
+        with held_back(), pytest.raises(UserError, match="cannot write .*: Permission denied"):
+            checkpoint.save(folder, {"w": jnp.zeros(2)}, {})
+        assert checkpoint.restore(folder, {"w": jax.ShapeDtypeStruct((2,), np.float32)})[0]["w"].tolist() == [1, 1]
 
 
 # --- manners

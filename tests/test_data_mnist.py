@@ -25,6 +25,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from jaxrnn.data import download, mnist
 from jaxrnn.data.download import FetchError, Remote
 from jaxrnn.errors import DataError
+from permissions import held_back, reachable_folder
 
 REAL = os.environ.get("JAXRNN_DATA")
 
@@ -179,13 +180,13 @@ def test_read_idx_refuses_what_is_no_file(tmp_path):
     assert "no such file" in refusal(mnist.read_idx, tmp_path / "pipe")
 
 
-def test_read_idx_refuses_what_it_may_not_read(tmp_path):
-    path = tmp_path / "secret"
-    path.write_bytes(GOOD)
-    path.chmod(0)
-    if os.access(path, os.R_OK):
-        pytest.skip("this user may read every file")
-    line = refusal(mnist.read_idx, path)
+def test_read_idx_refuses_what_it_may_not_read():
+    with reachable_folder() as folder:
+        path = folder / "secret"
+        path.write_bytes(GOOD)
+        path.chmod(0)
+        with held_back():
+            line = refusal(mnist.read_idx, path)
     assert f"{path}: cannot be read (Permission denied)" in line
 
 

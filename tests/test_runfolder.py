@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 
 from jaxrnn import runfolder
 from jaxrnn.errors import DataError, SettingsError, UserError
+from permissions import held_back, reachable_folder
 
 # --- JSON
 
@@ -202,16 +203,12 @@ def test_a_folder_that_exists_but_takes_no_files(tmp_path, monkeypatch):
         runfolder.open_folder(tmp_path)
 
 
-def test_a_folder_without_permission(tmp_path):
-    if os.geteuid() == 0:
-        pytest.skip("root may write anywhere; the tests above refuse root as well")
-    tmp_path.chmod(0o500)
-    try:
-        for folder in (tmp_path, tmp_path / "run"):
-            with pytest.raises(SettingsError, match="Permission denied"):
+def test_a_folder_without_permission():
+    with reachable_folder() as closed:
+        closed.chmod(0o555)
+        for folder in (closed, closed / "run"):
+            with held_back(), pytest.raises(SettingsError, match="Permission denied"):
                 runfolder.open_folder(folder)
-    finally:
-        tmp_path.chmod(0o700)
 
 
 @pytest.mark.parametrize("sign", ["config.json", "result.json", "checkpoint"])
