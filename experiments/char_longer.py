@@ -6,7 +6,6 @@ Not a command itself: see `char_lm`.
 import jax
 import numpy as np
 
-from experiments.text_generation import known
 from jaxrnn.data.text import Text
 from jaxrnn.generate import Temperature, generate
 from jaxrnn.models import LanguageModel
@@ -32,7 +31,7 @@ def answer(
     ``carried`` is the bits per character of the held-out text, read as one stream.
     """
     vocabulary = text.vocabulary
-    allowed = known(vocabulary)
+    allowed = vocabulary.known
 
     def write(prime, count, carry=None):
         return generate(model, key, prime, count, Temperature(TEMPERATURE), carry=carry, allowed=allowed)

@@ -10,7 +10,6 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from experiments.text_generation import known
 from experiments.text_temperatures import words_of
 from experiments.texts import TextSettings
 from jaxrnn import runfolder
@@ -85,7 +84,7 @@ def written(
     key = jax.random.fold_in(jax.random.fold_in(jax.random.key(settings.seed), 2_000_000), number)
     first, rest = jax.random.split(key)
     places = np.asarray(jax.random.randint(first, (MANY, 1), 0, len(text.train)))
-    prime, allowed = text.train[places].astype(np.int32), known(text.vocabulary)
+    prime, allowed = text.train[places].astype(np.int32), text.vocabulary.known
 
     def write(sampler):
         _, ids = generate(model, rest, prime, settings.sample_length - 1, sampler, allowed=allowed)

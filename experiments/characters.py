@@ -15,7 +15,7 @@ import numpy as np
 
 from jaxrnn import inference
 from jaxrnn.cells import CELLS, Cell
-from jaxrnn.command import OF_THE_CALL, CellName, TrainingSettings
+from jaxrnn.command import OF_THE_CALL, CellName, TrainingSettings, above_zero, at_least_one
 from jaxrnn.data import sentences
 from jaxrnn.errors import SettingsError
 from jaxrnn.layers import dropped, stack
@@ -72,10 +72,8 @@ class CharacterSettings(TrainingSettings):
 
     def check(self) -> None:
         super().check()
-        if self.hidden < 1:
-            raise SettingsError(f"--hidden must be at least 1, not {self.hidden}")
-        if not self.learning_rate > 0:
-            raise SettingsError(f"--learning-rate must be above 0, not {self.learning_rate}")
+        at_least_one(self, "hidden")
+        above_zero(self, "learning_rate")
         if not 0 <= self.dropout <= 1 or self.dropping(self.dropout) == 1:
             only = "at least 0 and below 1" if self.dropout_convention == "drop" else "above 0 and at most 1"
             raise SettingsError(

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrnn.cells import TimeGatedLSTMCell
-from jaxrnn.command import StepSettings
+from jaxrnn.command import StepSettings, above_zero, at_least_one
 from jaxrnn.data import Origin, sines
 from jaxrnn.data.sines import Sampling
 from jaxrnn.errors import SettingsError
@@ -54,11 +54,8 @@ class WaveSettings(StepSettings):
 
     def check(self) -> None:
         super().check()
-        for option in ("hidden", "batch"):
-            if getattr(self, option) < 1:
-                raise SettingsError(f"--{option} must be at least 1, not {getattr(self, option)}")
-        if not self.learning_rate > 0 or not self.clip_norm > 0:
-            raise SettingsError("--learning-rate and --clip-norm must be above 0")
+        at_least_one(self, "hidden", "batch")
+        above_zero(self, "learning_rate", "clip_norm")
         if not 0 < self.interval <= 1:
             raise SettingsError(f"--interval must be above 0 and at most 1 ms, not {self.interval}")
         if not 0 < self.r_on < 1:
@@ -84,11 +81,11 @@ def study(settings: FrequencySettings, data: Any = None) -> Study:
     gated = settings.cell == "time_gated_lstm"
 
     def make_model(rngs, hparams):
-        # periods as in the paper; where they begin, anywhere in all of the time
-        gate: dict[str, Any] = {"r_on": settings.r_on, "leak": settings.leak} if gated else {}
+        cell: Any = settings.cell
         if gated:
-            gate["s"] = jax.random.uniform(rngs.params(), (settings.hidden,), maxval=sines.LONGEST)
-        cell = partial(TimeGatedLSTMCell, **gate) if gated else settings.cell
+            # periods begin anywhere in all of the time, as in the paper
+            s = jax.random.uniform(rngs.params(), (settings.hidden,), maxval=sines.LONGEST)
+            cell = partial(TimeGatedLSTMCell, s=s, r_on=settings.r_on, leak=settings.leak)
         layers = stack(cell, 1 if gated else 2, [settings.hidden], init=settings.init, rngs=rngs)
         return Classifier(layers, 2, init=settings.init, rngs=rngs)
 

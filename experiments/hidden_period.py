@@ -17,7 +17,7 @@ from jaxrnn.layers import Recurrent, stack
 from jaxrnn.models import Regressor
 from jaxrnn.optimisers import OPTIMISERS
 from jaxrnn.study import run_keys
-from jaxrnn.train import Fitted, Hparams, Stream, Task, Trainer, progress_bar, squared_error
+from jaxrnn.train import Hparams, Progress, Stream, Task, Trainer, progress_bar, squared_error
 from jaxrnn.typing import Array, Float, Int
 
 UNITS = 8
@@ -63,20 +63,17 @@ def recover(seed: int, networks: int, steps: int, *, devices: int | None = None,
     keys, hparams = run_keys(seed, np.arange(networks)), Hparams(learning_rate=LEARNING_RATE)
     test = jax.device_get(windows.draw(jax.random.fold_in(jax.random.key(seed), 1_000_000), 500))
     trainer = Trainer(task, networks, hparams, Stream(windows.draw, EVERY), evals={"test": test}, devices=devices)
-    looks = range(steps // EVERY + 1)
-    taus = []
-    fitted: Fitted | None = None
-    with progress_bar(steps, progress) as bar:
-        bar.set_description("hidden period")
-        for epochs in looks:
-            resume = None if fitted is None else fitted.progress
-            fitted = trainer(keys, hparams, epochs=epochs, resume=resume)
-            bar.update(EVERY if epochs else 0)
-            model = fitted.progress.runs.model
-            taus.append(jax.device_get(jax.vmap(lambda model: cell_of(model).tau)(model)))
-    assert fitted is not None
+    periods = jax.jit(jax.vmap(lambda model: cell_of(model).tau))
+    epochs, taus = steps // EVERY, []
+
+    def look(progress: Progress) -> None:
+        taus.append(jax.device_get(periods(progress.runs.model)))
+
+    look(trainer(keys, hparams, epochs=0).progress)
+    with progress_bar(epochs * EVERY, progress) as bar:
+        fitted = trainer(keys, hparams, epochs=epochs, bar=bar, label="hidden period: ", after=look)
     read = jax.device_get(jax.vmap(moved, (0, None))(fitted.progress.runs.model, test[0])).argmax(1)
-    return Recovery([look * EVERY for look in looks], np.array(taus), read, fitted.metrics["test_mse"])
+    return Recovery([EVERY * epoch for epoch in range(epochs + 1)], np.array(taus), read, fitted.metrics["test_mse"])
 
 
 def moved(model: Regressor, xs: tuple[Any, Any]) -> Float[Array, "h"]:

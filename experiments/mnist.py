@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from flax import nnx
 
-from jaxrnn.command import EpochSettings
+from jaxrnn.command import EpochSettings, above_zero, at_least_one
 from jaxrnn.data import Dataset, mnist
 from jaxrnn.errors import SettingsError
 from jaxrnn.optimisers import OPTIMISERS, OptimiserName, ScheduleName, scheduled
@@ -49,9 +49,7 @@ class MnistSettings(EpochSettings):
 
     def check(self) -> None:
         super().check()
-        for option in ("hidden", "batch"):
-            if getattr(self, option) < 1:
-                raise SettingsError(f"--{option} must be at least 1, not {getattr(self, option)}")
+        at_least_one(self, "hidden", "batch")
         for option in ("validation", "patience"):
             if getattr(self, option) < 0:
                 raise SettingsError(f"--{option} must be at least 0, not {getattr(self, option)}")
@@ -59,8 +57,7 @@ class MnistSettings(EpochSettings):
             raise SettingsError("--patience watches the validation loss: hold examples out by --validation N")
         if not 0 <= self.dropout < 1:
             raise SettingsError(f"--dropout must be at least 0 and below 1, not {self.dropout}")
-        if not self.learning_rate > 0 or not self.clip_norm > 0:
-            raise SettingsError("--learning-rate and --clip-norm must be above 0")
+        above_zero(self, "learning_rate", "clip_norm")
 
     @classmethod
     def quick_defaults(cls) -> Self:

@@ -14,7 +14,7 @@ from experiments import mnist, mnist_trained
 from experiments.mnist import MnistSettings, ModelMaker
 from experiments.mnist_trained import Trained
 from jaxrnn.cells import CELLS
-from jaxrnn.command import OF_THE_CALL, CellName
+from jaxrnn.command import OF_THE_CALL, CellName, at_least_one
 from jaxrnn.data import Dataset
 from jaxrnn.data.mnist import CLASSES
 from jaxrnn.errors import SettingsError
@@ -41,8 +41,7 @@ class RecurrentSettings(MnistSettings):
 
     def check(self) -> None:
         super().check()
-        if self.layers < 1:
-            raise SettingsError(f"--layers must be at least 1, not {self.layers}")
+        at_least_one(self, "layers")
 
 
 def main(name: str, settings: RecurrentSettings) -> Any:

@@ -12,10 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxrnn.command import OF_THE_CALL, CellName, TrainingSettings
+from jaxrnn.command import OF_THE_CALL, CellName, TrainingSettings, above_zero, at_least_one
 from jaxrnn.data import Origin, names
 from jaxrnn.data.names import NOTHING, Alphabet, Name, Names
-from jaxrnn.errors import SettingsError
 from jaxrnn.layers import stack
 from jaxrnn.models import LanguageModel
 from jaxrnn.optimisers import OPTIMISERS
@@ -84,14 +83,9 @@ class NameSettings(TrainingSettings):
             replace(self, epochs=self.total_epochs()).check()
             return
         super().check()
-        for option in ("batch", "hidden", "samples", "top_k"):
-            value = getattr(self, option)
-            if value is not None and value < 1:
-                raise SettingsError(f"--{option.replace('_', '-')} must be at least 1, not {value}")
-        for option in ("learning_rate", "temperature"):
-            value = getattr(self, option)
-            if value is not None and not value > 0:
-                raise SettingsError(f"--{option.replace('_', '-')} must be above 0, not {value}")
+        at_least_one(self, "batch", "hidden", "samples", "top_k")
+        above_zero(self, "learning_rate")
+        above_zero(self, "temperature")
 
 
 def load(settings: NameSettings) -> Names:

@@ -9,7 +9,7 @@ from typing import Any, Self
 import jax
 import numpy as np
 
-from jaxrnn.command import CellName, StepSettings
+from jaxrnn.command import CellName, StepSettings, above_zero, at_least_one
 from jaxrnn.data import Origin, palindromes
 from jaxrnn.data.palindromes import DIGITS, Encoding
 from jaxrnn.errors import SettingsError
@@ -74,11 +74,8 @@ class PalindromeSettings(StepSettings):
         super().check()
         if self.length < 3:
             raise SettingsError(f"--length must be at least 3, so that there is something to keep, not {self.length}")
-        for option in ("hidden", "batch"):
-            if getattr(self, option) < 1:
-                raise SettingsError(f"--{option} must be at least 1, not {getattr(self, option)}")
-        if not self.learning_rate > 0 or not self.clip_norm > 0:
-            raise SettingsError("--learning-rate and --clip-norm must be above 0")
+        at_least_one(self, "hidden", "batch")
+        above_zero(self, "learning_rate", "clip_norm")
         if self.forget_bias is not None and self.cell != "lstm":
             raise SettingsError(f"--forget-bias is the LSTM's, and the cell is {self.cell}")
 

@@ -13,9 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrnn import inference
-from jaxrnn.command import CellName, StepSettings
+from jaxrnn.command import CellName, StepSettings, above_zero, at_least_one
 from jaxrnn.data import Origin
-from jaxrnn.errors import SettingsError
 from jaxrnn.layers import stack
 from jaxrnn.models import Regressor
 from jaxrnn.optimisers import OPTIMISERS, OptimiserName
@@ -50,10 +49,8 @@ class RegressionSettings(StepSettings):
 
     def check(self) -> None:
         super().check()
-        if self.hidden < 1:
-            raise SettingsError(f"--hidden must be at least 1, not {self.hidden}")
-        if not self.learning_rate > 0 or not self.clip_norm > 0:
-            raise SettingsError("--learning-rate and --clip-norm must be above 0")
+        at_least_one(self, "hidden")
+        above_zero(self, "learning_rate", "clip_norm")
 
 
 class Pairs(NamedTuple):

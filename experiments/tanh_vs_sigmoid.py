@@ -18,9 +18,8 @@ from scipy.optimize import brentq
 
 from jaxrnn import plots, runfolder, theory
 from jaxrnn.command import Settings as CommonSettings
-from jaxrnn.command import command
+from jaxrnn.command import at_least_one, command
 from jaxrnn.demonstration import Shown, demonstrate
-from jaxrnn.errors import SettingsError
 from jaxrnn.plots.theory import SLOPES
 
 EPSILON = 0.05
@@ -82,9 +81,7 @@ def main(name: str, settings: Settings) -> dict[str, Any]:
     Raises:
         SettingsError: no hidden units, steps or seeds.
     """
-    for option in ("hidden", "steps", "seeds"):
-        if getattr(settings, option) < 1:
-            raise SettingsError(f"--{option} must be at least 1, not {getattr(settings, option)}")
+    at_least_one(settings, "hidden", "steps", "seeds")
 
     def show(console: Console, out: Path) -> Shown:
         with jax.enable_x64(True):

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from experiments import text_neurons, text_temperatures, texts
 from experiments.texts import TextSettings, Trained
-from jaxrnn.command import OF_THE_CALL
+from jaxrnn.command import OF_THE_CALL, at_least_one
 from jaxrnn.data.text import Text, Vocabulary
 from jaxrnn.errors import DataError, SettingsError
 from jaxrnn.generate import Greedy, Sampler, Temperature, TopK, TopP, Written, beam_search, generate
@@ -60,10 +60,7 @@ class GenerationSettings(TextSettings):
 
     def check(self) -> None:
         super().check()
-        for option in ("samples", "top_k", "beam"):
-            value = getattr(self, option)
-            if value is not None and value < 1:
-                raise SettingsError(f"--{option.replace('_', '-')} must be at least 1, not {value}")
+        at_least_one(self, "samples", "top_k", "beam")
         if not 0 <= self.temperature < float("inf"):
             raise SettingsError(f"--temperature must be at least 0, not {self.temperature}")
         if not 0 < self.top_p <= 1:
@@ -125,18 +122,13 @@ def stream(
 
     The state goes from part to part, so there is no end to it, and the text is the same in parts of any size.
     """
-    allowed = known(vocabulary)
+    allowed = vocabulary.known
     state: Written | None = None
     last = jnp.asarray(prime, jnp.int32)
     for start in range(0, length, chunk):
         state, ids = generate(model, key, last, chunk, samplers, carry=state, allowed=allowed)
         last = ids[-1:]
         yield vocabulary.decode(ids[: length - start])
-
-
-def known(vocabulary: Vocabulary) -> np.ndarray:
-    """Which ids may be drawn: those of characters, not that of the unknown."""
-    return np.arange(vocabulary.size) != vocabulary.unknown
 
 
 def encoded(vocabulary: Vocabulary, text: str, unknown: Literal["error", "skip"], option: str) -> np.ndarray:

@@ -82,7 +82,7 @@ def measure(
     """What is counted in ``length`` characters written in each of `WAYS`, from the same prime and by the same key."""
     known = vocabulary.decode(text.train)
     words = set(words_of(known))
-    allowed = np.arange(vocabulary.size) != vocabulary.unknown
+    allowed = vocabulary.known
     counted = []
     for way, sampler in WAYS.items():
         _, ids = generate(model, key, prime, length, sampler, allowed=allowed)

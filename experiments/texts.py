@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
 
 from jaxrnn import language
-from jaxrnn.command import CellName, StepSettings
+from jaxrnn.command import CellName, StepSettings, above_zero, at_least_one
 from jaxrnn.data import Origin, text
 from jaxrnn.data.text import Text, Vocabulary
 from jaxrnn.errors import SettingsError
@@ -71,15 +71,10 @@ class TextSettings(StepSettings):
 
     def check(self) -> None:
         super().check()
-        for option in ("length", "hidden", "layers", "batch", "decay_every"):
-            if getattr(self, option) < 1:
-                raise SettingsError(f"--{option.replace('_', '-')} must be at least 1, not {getattr(self, option)}")
+        at_least_one(self, "length", "hidden", "layers", "batch", "decay_every", "characters")
         if self.sample_length < 2:
             raise SettingsError(f"--sample-length must be at least 2, not {self.sample_length}")
-        if self.characters is not None and self.characters < 1:
-            raise SettingsError(f"--characters must be at least 1, not {self.characters}")
-        if not self.learning_rate > 0 or not self.clip_norm > 0:
-            raise SettingsError("--learning-rate and --clip-norm must be above 0")
+        above_zero(self, "learning_rate", "clip_norm")
         if not 0 < self.decay <= 1:
             raise SettingsError(f"--decay must be above 0 and at most 1, not {self.decay}")
         if not 0 <= self.dropout < 1:

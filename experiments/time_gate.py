@@ -21,7 +21,7 @@ from experiments.frequency import FREQUENCY, NAMES, WaveSettings
 from experiments.hidden_period import Recovery
 from jaxrnn import plots, runfolder
 from jaxrnn.cells import LSTMCell, TimeGatedLSTMCell, time_gate
-from jaxrnn.command import command
+from jaxrnn.command import at_least_one, command
 from jaxrnn.data import windows
 from jaxrnn.data.sines import Sampling
 from jaxrnn.errors import SettingsError
@@ -84,8 +84,11 @@ class Settings(SweepSettings, WaveSettings):
         super().check()
         if not self.samplings:
             raise SettingsError(f"--samplings must name at least one of {', '.join(SAMPLINGS)}")
-        if self.networks < 1 or self.network_steps < hidden_period.EVERY:
-            raise SettingsError(f"--networks must be at least 1, --network-steps at least {hidden_period.EVERY}")
+        at_least_one(self, "networks", "network_steps")
+        if self.network_steps % hidden_period.EVERY:
+            raise SettingsError(
+                f"--network-steps must be a multiple of {hidden_period.EVERY}, not {self.network_steps}"
+            )
 
 
 def main(name: str, settings: Settings) -> dict[str, Any] | None:

@@ -71,9 +71,23 @@ class TrainingSettings(Settings):
 
     def check(self) -> None:
         """Raises SettingsError where the settings make no sense."""
-        for option in ("seeds", self.duration):
-            if getattr(self, option) < 1:
-                raise SettingsError(f"--{option} must be at least 1, not {getattr(self, option)}")
+        at_least_one(self, "seeds", self.duration)
+
+
+def at_least_one(settings: Any, *options: str) -> None:
+    """Raises SettingsError where one of these settings is given, and below 1."""
+    for option in options:
+        value = getattr(settings, option)
+        if value is not None and value < 1:
+            raise SettingsError(f"--{option.replace('_', '-')} must be at least 1, not {value}")
+
+
+def above_zero(settings: Any, *options: str) -> None:
+    """Raises SettingsError where one of these settings is given, and not above 0."""
+    values = [getattr(settings, option) for option in options]
+    if not all(value is None or value > 0 for value in values):
+        names = " and ".join(f"--{option.replace('_', '-')}" for option in options)
+        raise SettingsError(f"{names} must be above 0" + (f", not {values[0]}" if len(values) == 1 else ""))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -70,7 +70,7 @@ def test_what_is_printed_is_what_is_drawn_in_one_piece(run, model, capsys):
     for sample in range(2):
         key = jax.random.fold_in(jax.random.key(3), sample)
         samplers = (Temperature(0.8), TopK(5), text_generation.TopP(0.9))
-        _, ids = generate(model, key, prime, 120, samplers, allowed=text_generation.known(VOCABULARY))
+        _, ids = generate(model, key, prime, 120, samplers, allowed=VOCABULARY.known)
         assert f"Sample {sample + 1} of 2, temperature 0.8, top-k 5, top-p 0.9:\nSay{VOCABULARY.decode(ids)}\n" in said
 
 
@@ -78,7 +78,7 @@ def test_greedy_is_written_once(run, model, capsys):
     assert run("--prime", "Say", "--length", 20, "--temperature", 0, "--samples", 5) == 0
     said = capsys.readouterr().out
     prime = VOCABULARY.encode("Say").astype(np.int32)
-    _, ids = generate(model, jax.random.key(9), prime, 20, Greedy(), allowed=text_generation.known(VOCABULARY))
+    _, ids = generate(model, jax.random.key(9), prime, 20, Greedy(), allowed=VOCABULARY.known)
     assert said == f"Sample 1 of 1, greedy:\nSay{VOCABULARY.decode(ids)}\n\n"
 
 
@@ -172,7 +172,7 @@ def test_what_is_counted_of_a_text_known_by_heart():
 
 
 def test_entropy_is_that_of_what_is_drawn_from(model):
-    ids, allowed = jnp.arange(5), text_generation.known(VOCABULARY)
+    ids, allowed = jnp.arange(5), VOCABULARY.known
     shares = np.asarray(jax.nn.softmax(model(ids[:-1])[:, :-1] / 2), float)
     found = text_temperatures.entropies(model, ids, Temperature(2.0), allowed)
     np.testing.assert_allclose(found, -(shares * np.log2(shares)).sum(1), rtol=1e-4)

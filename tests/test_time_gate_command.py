@@ -140,7 +140,8 @@ def test_answers_say_what_was_measured():
         (["--r-on", "1"], "--r-on must be above 0 and below 1, not 1.0"),
         (["--leak", "-1"], "--leak must lie between 0 and 1, not -1.0"),
         (["--hidden", "0"], "--hidden must be at least 1, not 0"),
-        (["--network-steps", "3"], "--network-steps at least 50"),
+        (["--network-steps", "3"], "--network-steps must be a multiple of 50, not 3"),
+        (["--network-steps", "0"], "--network-steps must be at least 1, not 0"),
         (["--quick", "--full"], "give --quick or --full, not both"),
     ],
 )

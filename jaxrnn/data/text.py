@@ -54,6 +54,11 @@ class Vocabulary:
         return len(self.characters)
 
     @property
+    def known(self) -> np.ndarray:
+        """Which ids are those of characters, ``(size,)``: all but that of the unknown."""
+        return np.arange(self.size) != self.unknown
+
+    @property
     def dtype(self) -> np.dtype:
         """The smallest type that holds all ids, and `size` itself for what is no character at all."""
         return np.min_scalar_type(self.size)
