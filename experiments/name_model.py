@@ -144,6 +144,7 @@ def study(settings: NameSettings, data: Names) -> Study:
         dataset=Origin(data.name, data.source),
         train=train,
         evals={"train": train, "test": test},
+        notes={"characters": data.alphabet.characters, "languages": data.alphabet.languages},
         answers=lambda fitted, parameters: {},
         reference=[
             Reference(

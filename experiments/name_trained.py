@@ -14,19 +14,9 @@ from rich.text import Text
 from experiments import name_model
 from experiments.name_model import NameSettings
 from experiments.name_samples import Written, write
-from jaxrnn import runfolder
 from jaxrnn.data.names import Alphabet, Name
-from jaxrnn.errors import CheckpointError
 from jaxrnn.generate import Sampler, Temperature, TopK
 from jaxrnn.study import hparams_of, restore_models, trained
-
-ALPHABET = "alphabet.json"
-"""The file in a run's folder that says what its ids are."""
-
-
-def keep(alphabet: Alphabet, out: Path) -> None:
-    """Leave the alphabet in the run's folder. Raises UserError."""
-    runfolder.write_json(out / ALPHABET, {"characters": alphabet.characters, "languages": alphabet.languages})
 
 
 def ask(name: str, settings: NameSettings, out: Path) -> list[Written]:
@@ -34,17 +24,13 @@ def ask(name: str, settings: NameSettings, out: Path) -> list[Written]:
     by language.
 
     Raises:
-        CheckpointError: nothing is there, it is damaged or not finished, another command's, or no run kept a finite
-            loss.
+        CheckpointError: nothing is there, it is damaged, another command's, or no run kept a finite loss.
         DataError: a language or characters that were not learned.
         SettingsError: settings that make no sense.
     """
     settings.check()
     meta = trained(name, out)
-    if not (out / ALPHABET).exists():
-        raise CheckpointError(f"the run in {out} has not come to its end: go on with it by --resume, and ask then")
-    kept = runfolder.read_json(out / ALPHABET)
-    alphabet = Alphabet(kept["characters"], tuple(kept["languages"]))
+    alphabet = Alphabet(meta["notes"]["characters"], tuple(meta["notes"]["languages"]))
     begins = normalize("NFC", settings.starts_with or "")
     asked = alphabet.languages if settings.language is None else (settings.language,)
     beginnings = [Name(begins, language) for language in asked]

@@ -44,8 +44,7 @@ def main(name: str, settings: NameSettings) -> Any:
     settings = replace(settings, epochs=settings.total_epochs())
     data = name_model.load(settings)
     outcome = carry_out(name, settings, name_model.study(settings, data))
-    out, began = outcome.out, time.perf_counter()
-    name_trained.keep(data.alphabet, out)
+    began = time.perf_counter()
 
     judge = name_samples.classifier(data)
     recall = name_samples.recall(data, judge)
