@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxrnn.command import OF_THE_CALL, CellName, TrainingSettings, above_zero, at_least_one
+from jaxrnn.command import FREE, OF_THE_CALL, CellName, TrainingSettings, above_zero, at_least_one
 from jaxrnn.data import Origin, names
 from jaxrnn.data.names import NOTHING, Alphabet, Name, Names
 from jaxrnn.layers import stack
@@ -34,7 +34,7 @@ class NameSettings(TrainingSettings):
     language asked for. A finished run writes more of them, with --language, --starts-with and the like.
     """
 
-    names: Path | None = None
+    names: Path | None = field(default=None, metadata=FREE)
     """A file with a name on each line, or a folder with such a .txt file for each language. Where not given: 1,000
     given names of eight languages that come with jaxrnn."""
     epochs: int | None = None

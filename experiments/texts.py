@@ -3,12 +3,12 @@
 Not a command itself: see `char_lm`.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
 
 from jaxrnn import language
-from jaxrnn.command import CellName, StepSettings, above_zero, at_least_one
+from jaxrnn.command import FREE, CellName, StepSettings, above_zero, at_least_one
 from jaxrnn.data import Origin, text
 from jaxrnn.data.text import Text, Vocabulary
 from jaxrnn.errors import SettingsError
@@ -24,7 +24,7 @@ from jaxrnn.typing import Init
 class TextSettings(StepSettings):
     """A network that reads a text character by character, and says at each which one comes next."""
 
-    text_file: tuple[Path, ...] = ()
+    text_file: tuple[Path, ...] = field(default=(), metadata=FREE)
     """Text files in UTF-8, each a document; where not given, the prose about Python that every Python has. The last
     tenth is held out."""
     keep_boilerplate: bool = False

@@ -32,6 +32,10 @@ else:
 OF_THE_CALL = {"config": False}
 """Metadata of a setting that belongs to one call of the command and not to the run: ``config`` leaves it out."""
 
+FREE = {"free": True}
+"""Metadata of a setting that may be another when a run is resumed: where the data are, which are compared themselves,
+and what changes no number beyond rounding."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -57,7 +61,7 @@ class TrainingSettings(Settings):
     """How many runs to train, as one program: mean and spread of every number come from them."""
     seed: int = 0
     """Where the random numbers start: run i is a function of (seed, i) alone."""
-    devices: int | None = None
+    devices: int | None = field(default=None, metadata=FREE)
     """How many devices to use at most: accelerators, or CPU cores. All where not given."""
     resume: bool = field(default=False, metadata=OF_THE_CALL)
     """Go on with the run in the folder, from where it was saved."""
@@ -96,7 +100,7 @@ class EpochSettings(TrainingSettings):
 
     epochs: int = 10
     """Passes over the training data."""
-    data_dir: Path | None = None
+    data_dir: Path | None = field(default=None, metadata=FREE)
     """Folder with the data files. Where not given: $JAXRNN_DATA, then tensorflow-datasets, then embedded data."""
 
     duration: ClassVar[str] = "epochs"
@@ -131,6 +135,11 @@ S = TypeVar("S", bound=Settings)
 def config(settings: Settings) -> dict[str, Any]:
     """The settings that make a run what it is, for ``config.json``."""
     return {one.name: getattr(settings, one.name) for one in fields(settings) if one.metadata.get("config", True)}
+
+
+def free(settings: Settings) -> tuple[str, ...]:
+    """The settings that are `FREE`."""
+    return tuple(one.name for one in fields(settings) if one.metadata.get("free", False))
 
 
 class Stopped(Exception):

@@ -1,7 +1,7 @@
 """Several studies side by side: each trained in a run folder of its own, below the one that compares them."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from rich.table import Table
 from jaxrnn import command, plots, runfolder
 from jaxrnn.command import TrainingSettings
 from jaxrnn.errors import CheckpointError
-from jaxrnn.study import FREE, STARTED, Outcome, Study, carry_out, check_same_settings
+from jaxrnn.study import STARTED, Outcome, Study, carry_out, check_same_settings
 
 _SHARED = ("test_accuracy", "test_error", "test_loss", "train_accuracy", "train_loss")
 
@@ -62,7 +62,7 @@ def compare(
     out = settings.out or Path("runs") / name
     config = command.config(settings)
     if settings.resume:
-        _check_resumable(name, out, config)
+        _check_resumable(name, out, config, (*command.free(settings), "epochs"))
     elif (aside := runfolder.set_aside(out)) is not None:
         console.print(f"The earlier run in {out} is now in {aside}.")
     out = runfolder.open_folder(out)
@@ -112,11 +112,11 @@ def compare(
     return result
 
 
-def _check_resumable(name: str, out: Path, config: Mapping[str, Any]) -> None:
+def _check_resumable(name: str, out: Path, config: Mapping[str, Any], free: Sequence[str]) -> None:
     if not (out / "config.json").exists():
         raise CheckpointError(f"there is nothing to resume in {out}: leave out --resume, or name the folder by --out")
     kept = runfolder.read_json(out / "config.json")
-    check_same_settings(f"the {name} in {out}", kept, runfolder.plain(config), (*FREE, "epochs"))
+    check_same_settings(f"the {name} in {out}", kept, runfolder.plain(config), free)
 
 
 def _row(key: str, part: Part, outcome: Outcome) -> dict[str, Any]:

@@ -38,10 +38,6 @@ from jaxrnn.train import (
 STARTED = time.perf_counter()
 """When the process began, as far as this library saw it."""
 
-FREE = ("devices", "data_dir", "names", "text_file")
-"""Settings that may be others when a run is resumed: the data are compared themselves, and the rest changes no number
-beyond rounding."""
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Study:
@@ -153,7 +149,7 @@ def carry_out(
     console = Console()
     out = settings.out or Path("runs") / name
     config = command.config(settings)
-    free = FREE if study.same_epochs else (*FREE, settings.duration)
+    free = command.free(settings) if study.same_epochs else (*command.free(settings), settings.duration)
     identity = identity_of(name, {key: value for key, value in config.items() if key not in free}, study)
     keys = run_keys(settings.seed, np.arange(settings.seeds))
     abstract = abstract_runs(study.task, keys, study.hparams, study.train, keep_best=study.watch is not None)

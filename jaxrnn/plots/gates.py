@@ -32,9 +32,6 @@ NAMES = {
 _FRACTIONS = "rzifoky"
 """Letters of what lies between 0 and 1."""
 
-SIGNED = "PuOr"
-"""The colour map of what has a sign: white at 0, and two hues that people of any colour vision tell apart."""
-
 
 def maps(trace: Mapping[str, Any], title: str) -> "Figure":
     """Every gate and state of one sequence: units from top to bottom, time from left to right, a panel for each.
@@ -62,7 +59,7 @@ def maps(trace: Mapping[str, Any], title: str) -> "Figure":
         most = 1.0 if fraction else max(1.0, float(np.abs(array).max(initial=0)))
         shades = axes.imshow(
             array.T,
-            cmap=style.SHADES if fraction else SIGNED,
+            cmap=style.SHADES if fraction else style.SIGNED,
             vmin=0 if fraction else -most,
             vmax=most,
             aspect="auto",

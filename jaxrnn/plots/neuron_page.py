@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxrnn.plots.neurons import DIVERGING, sign
+from jaxrnn.plots import style
+from jaxrnn.plots.neurons import sign
 
 _STYLE = """
 :root { color-scheme: light dark; --ground: #ffffff; --ink: #1a1a1a; --faint: #595959; }
@@ -18,8 +19,6 @@ h1 { font-size: 1.4rem; } h2 { font-size: 1rem; margin: 1.5rem 0 0.3rem; } p { c
 .text span { padding: 0.15em 0; }
 .scale span { padding: 0.15em 0.6em; font: 14px ui-monospace, monospace; }
 """
-
-_LUMINANCE = (0.2126, 0.7152, 0.0722)
 
 
 def page(text: str, units: Mapping[str, Any], expected: Sequence[Sequence[tuple[str, float]]], title: str) -> str:
@@ -59,15 +58,9 @@ def _visible(character: str) -> str:
 
 
 def _coloured(text: str, value: float, hint: str) -> str:
-    colour = np.array(_map()(0.5 + value / 2)[:3])
-    # the luminance at which black and white are equally far, as WCAG 2 counts contrast
-    light = np.where(colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4) @ _LUMINANCE > 0.179
-    ground = "#" + "".join(f"{round(255 * part):02x}" for part in colour)
-    said = f' title="{escape(hint)}"' if hint else ""
-    return f'<span style="background:{ground};color:{"#000000" if light else "#ffffff"}"{said}>{escape(text)}</span>'
-
-
-def _map() -> Any:
     from matplotlib import colormaps
+    from matplotlib.colors import to_hex
 
-    return colormaps[DIVERGING]
+    colour = colormaps[style.SIGNED](0.5 + value / 2)
+    said = f' title="{escape(hint)}"' if hint else ""
+    return f'<span style="background:{to_hex(colour)};color:{style.ink_on(colour)}"{said}>{escape(text)}</span>'

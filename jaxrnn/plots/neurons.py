@@ -11,10 +11,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-DIVERGING = "PuOr"
-"""The colour map of activations: orange below 0, white at 0, purple above, which people of any colour vision tell
-apart."""
-
 COLUMNS, LINES = 50, 4
 """Characters in a line, and how many lines there are at most."""
 
@@ -48,7 +44,7 @@ def neurons(
         stop = min(start + COLUMNS, len(text_shown))
         _line(axes, text, slice(start, stop), units, expected)
     for words, limits, colours in (
-        ("output of a unit", (-1, 1), DIVERGING),
+        ("output of a unit", (-1, 1), style.SIGNED),
         ("probability of a next character (framed: what came)", (0, 1), style.SHADES),
     ):
         bar = figure.colorbar(
@@ -86,7 +82,7 @@ def _line(
         axes.text(column, 0, sign(character), weight="bold", **letters)
     for row, values in enumerate(units.values(), start=1):
         colours = np.asarray(values, float)[None, part]
-        axes.imshow(colours, cmap=DIVERGING, vmin=-1, vmax=1, extent=(-0.5, count - 0.5, row + 0.5, row - 0.5))
+        axes.imshow(colours, cmap=style.SIGNED, vmin=-1, vmax=1, extent=(-0.5, count - 0.5, row + 0.5, row - 0.5))
     first, ranks = 1 + len(units), max(map(len, expected), default=0)
     shades = np.full((ranks, count), np.nan)
     for column, guesses in enumerate(expected[part]):

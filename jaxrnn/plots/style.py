@@ -27,6 +27,9 @@ PALE = "#DDDDDD"
 SHADES = "Blues"
 """The colour map of amounts: one hue from white to dark, so lightness alone tells them apart."""
 
+SIGNED = "PuOr"
+"""The colour map of what has a sign: white at 0, and two hues that people of any colour vision tell apart."""
+
 TITLE, LABEL, TEXT, SMALL = 16, 14, 13, 12
 """Sizes of letters, in points."""
 
@@ -119,6 +122,14 @@ def legend(figure: "Figure", entries: Mapping[str, Any], title: str | None = Non
 def tidy(number: str) -> str:
     """``1e-05`` as ``1e-5``, ``1e+06`` as ``1e6``."""
     return re.sub(r"e\+?(-?)0*", r"e\1", number)
+
+
+def ink_on(colour: Sequence[float]) -> str:
+    """Black or white, whichever is read better on a colour of red, green and blue from 0 to 1: by WCAG's contrast."""
+    parts = np.asarray(colour[:3], float)
+    light = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4) @ (0.2126, 0.7152, 0.0722)
+    # where black and white are equally far
+    return BLACK if light > 0.179 else "#FFFFFF"
 
 
 def log_ticks(low: float, high: float) -> list[float]:

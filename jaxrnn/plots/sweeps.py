@@ -94,7 +94,7 @@ def heatmap(
     )
     for (row, column), (mean, half) in inside.items():
         letters: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "va": "center"}
-        letters["color"] = _on(cells.cmap(norm(scores[row, column])))
+        letters["color"] = style.ink_on(cells.cmap(norm(scores[row, column])))
         axes.annotate(mean, (column, row), xytext=(0, 8 if half else 0), fontsize=style.LABEL, **letters)
         if half:
             axes.annotate(half, (column, row), xytext=(0, -10), fontsize=style.SMALL, **letters)
@@ -416,12 +416,6 @@ def _wrapped(words: str, letters: int) -> str:
             lines.append("")
         lines[-1] += part if len(part) <= 26 else f"{part[:24]}… "
     return "\n".join(map(str.rstrip, lines))
-
-
-def _on(colour: tuple[float, float, float, float]) -> str:
-    """Black or white, whichever is read better on a colour: by WCAG's contrast."""
-    light = np.dot(np.asarray(colour[:3]) ** 2.2, (0.2126, 0.7152, 0.0722))
-    return style.BLACK if light > 0.18 else "white"
 
 
 @functools.cache

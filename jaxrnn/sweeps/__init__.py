@@ -22,7 +22,7 @@ from rich.table import Table
 from jaxrnn import command, runfolder
 from jaxrnn.command import stop_requests
 from jaxrnn.errors import CheckpointError
-from jaxrnn.study import FREE, Experiment, check_same_settings
+from jaxrnn.study import Experiment, check_same_settings
 from jaxrnn.sweeps.grid import Point
 from jaxrnn.sweeps.outcome import SHOWN, Finding, Swept, gather, leave, ranking_table
 from jaxrnn.sweeps.plan import TRACED, Group, SweepSettings, as_typed, groups_of, settings_for, sweepable
@@ -69,7 +69,7 @@ def conduct(
 
     def open_folder() -> None:
         if settings.resume:
-            _check_resumable(name, out, runfolder.plain(config))
+            _check_resumable(name, out, runfolder.plain(config), command.free(settings))
         elif (aside := runfolder.set_aside(out)) is not None:
             console.print(f"The earlier run in {out} is now in {aside}.")
         runfolder.open_folder(out)
@@ -92,10 +92,10 @@ def conduct(
     return leave(name, out, settings, config, swept, trained, find)
 
 
-def _check_resumable(name: str, out: Path, config: dict[str, Any]) -> None:
+def _check_resumable(name: str, out: Path, config: dict[str, Any], free: Sequence[str]) -> None:
     if not (out / "config.json").exists():
         raise CheckpointError(f"there is nothing to resume in {out}: leave out --resume, or name the folder by --out")
-    check_same_settings(f"the {name} in {out}", runfolder.read_json(out / "config.json"), config, FREE)
+    check_same_settings(f"the {name} in {out}", runfolder.read_json(out / "config.json"), config, free)
 
 
 def _introduce(

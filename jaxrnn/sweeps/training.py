@@ -18,7 +18,6 @@ from jaxrnn import checkpoint, command, runfolder
 from jaxrnn.command import Stopped
 from jaxrnn.errors import SettingsError
 from jaxrnn.study import (
-    FREE,
     SAVE_SECONDS,
     hparams_of,
     identity_of,
@@ -192,7 +191,8 @@ def _train_chunk(
     of_runs = [hparams_of(replace(group.settings, **point)) for point in point_of]
     hparams = jax.tree.map(lambda *values: np.array(values), *of_runs)
     names = [f"Run {run} ({as_typed(point)})" for run, point in zip(chunk.runs, point_of, strict=False)]
-    same = {key: value for key, value in command.config(group.settings).items() if key not in (*FREE, "seeds")}
+    free = (*command.free(group.settings), "seeds")
+    same = {key: value for key, value in command.config(group.settings).items() if key not in free}
     config = {**same, "runs": chunk.runs, "points": point_of}
     identity = identity_of(work.experiment, runfolder.plain(config), group.study)
     earlier: list[list[float]] = []
