@@ -185,7 +185,9 @@ def find(settings: Settings, swept: Swept, out: Path) -> Finding:
         raise UserError(
             "no intact network was trained to its end with a finite loss: lower --learning-rate, leave out --halvings"
         )
-    xs, labels = swept.group(held["none"]).study.evals["test"]
+    test = swept.group(held["none"]).study.evals["test"]
+    assert isinstance(test, tuple)
+    xs, labels = test
     models = jax.tree.map(lambda leaf: leaf[sound], swept.models(held["none"]))
     after: dict[str, np.ndarray] = {gate: np.full(len(intact), np.nan) for gate in GATES}
     for gate, accuracies in held_accuracies(models, xs, labels, devices=settings.devices).items():

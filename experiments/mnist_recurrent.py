@@ -11,7 +11,8 @@ from typing import Any
 from flax import nnx
 
 from experiments import mnist, mnist_trained
-from experiments.mnist import MnistSettings, ModelMaker
+from experiments.classifier import ModelMaker
+from experiments.mnist import MnistSettings
 from experiments.mnist_trained import Trained
 from jaxrnn.cells import CELLS
 from jaxrnn.command import OF_THE_CALL, CellName, at_least_one

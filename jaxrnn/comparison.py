@@ -14,6 +14,7 @@ from rich.table import Table
 from jaxrnn import command, plots, runfolder
 from jaxrnn.command import TrainingSettings
 from jaxrnn.errors import CheckpointError
+from jaxrnn.runfolder import Reference
 from jaxrnn.study import STARTED, Outcome, Study, carry_out, check_same_settings
 
 _SHARED = ("test_accuracy", "test_error", "test_loss", "train_accuracy", "train_loss")
@@ -47,11 +48,12 @@ def compare(
 ) -> dict[str, Any]:
     """Train every part one after the other, and leave a run folder for all; returns what its ``result.json`` says.
 
-    The folder has ``comparison.csv`` and ``accuracy.png`` (each part's accuracy with its 95% interval over the runs),
-    ``curves.png``, and a run folder for each part under its key. ``result.json`` has each part's metrics as
-    ``<key>_<metric>``, and ``<key>_parameters`` and ``<key>_seconds_per_epoch`` (the median epoch's, per run); its
-    ``parameters`` are all parts' together. ``find`` looks at the trained parts, and may leave files of its own.
-    With ``--resume``, finished parts are read back, and the first unfinished one goes on where it was.
+    The folder has ``comparison.csv`` and ``accuracy.png`` (each part's accuracy with its 95% interval over the runs,
+    beside what its study has from elsewhere), ``curves.png``, and a run folder for each part under its key.
+    ``result.json`` has each part's metrics as ``<key>_<metric>``, and ``<key>_parameters`` and
+    ``<key>_seconds_per_epoch`` (the median epoch's, per run); its ``parameters`` are all parts' together. ``find``
+    looks at the trained parts, and may leave files of its own. With ``--resume``, finished parts are read back, and
+    the first unfinished one goes on where it was.
 
     Raises:
         CheckpointError: with ``--resume``, nothing to resume, or a comparison with other settings.
@@ -104,6 +106,11 @@ def compare(
         config=config,
         parameters=sum(outcome.result["parameters"] for outcome in outcomes.values()),
         metrics=metrics | dict(finding.metrics),
+        reference=[
+            Reference(**{**one, "metric": f"{key}_{one['metric']}"})
+            for key, part in parts.items()
+            for one in part.study.reference
+        ],
         answers=finding.answers,
         seconds=spent | {"total": spent["total"] + time.perf_counter() - began},
         devices=jax.local_devices()[: settings.devices],
@@ -132,6 +139,7 @@ def _row(key: str, part: Part, outcome: Outcome) -> dict[str, Any]:
         "runs": accuracy["runs"],
         "test_loss": loss["mean"],
         "seconds_per_epoch": float(seconds) / len(accuracy["runs"]),
+        "printed": next((one["value"] for one in part.study.reference if one["metric"] == "test_accuracy"), None),
     }
 
 
@@ -148,11 +156,14 @@ def _conclude(console: Console, rows: list[dict[str, Any]], result: dict[str, An
     interval = "mean ± half of the 95% interval over the runs" if count > 1 else "of one run"
     table = Table(title=f"Test accuracy, {interval}", title_justify="left")
     table.add_column("model")
-    for column in ("parameters", "test accuracy", "test loss", "s / epoch and run"):
+    printed = any(row["printed"] is not None for row in rows)
+    columns = ("parameters", "test accuracy", *(["printed"] if printed else []), "test loss", "s / epoch and run")
+    for column in columns:
         table.add_column(column, justify="right")
     for row in rows:
         loss = "not finite" if row["test_loss"] is None else f"{row['test_loss']:.4f}"
-        numbers = f"{row['parameters']:,}", percent(row["runs"]), loss, f"{row['seconds_per_epoch']:.2f}"
+        theirs = [f"{100 * row['printed']:.2f} %" if row["printed"] is not None else ""] if printed else []
+        numbers = f"{row['parameters']:,}", percent(row["runs"]), *theirs, loss, f"{row['seconds_per_epoch']:.2f}"
         table.add_row(row["model"], *numbers)
     console.print(table)
     seconds = result["seconds"]

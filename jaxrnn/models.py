@@ -1,7 +1,7 @@
-"""Whole models: layers with a head, the baseline without recurrence, and the summary of what they are made of."""
+"""Whole models: layers with a head, baselines without recurrence, and the summary of what they are made of."""
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ from flax import nnx
 
 from jaxrnn.cells import CELLS, Fixed
 from jaxrnn.layers import Bidirectional, Recurrent, Stack, dropped
-from jaxrnn.typing import Array, ArrayLike, Carry, Float, Init, Int, Key
+from jaxrnn.typing import Array, ArrayLike, Bool, Carry, Float, Init, Int, Key
 
 
 def linear(in_features: int, out_features: int, *, init: Init = "default", rngs: nnx.Rngs) -> nnx.Linear:
@@ -40,6 +40,9 @@ class Row(NamedTuple):
 
 LOGITS = "identity (softmax in the loss)"
 """What a summary says of the activation of a last layer that gives logits."""
+
+LOGIT = "identity (sigmoid in the loss)"
+"""What it says where there is but one."""
 
 
 class Classifier(nnx.Module):
@@ -78,6 +81,167 @@ class Classifier(nnx.Module):
         head = self.head
         sizes = str(head.in_features), str(head.out_features)
         return [*_rows(self.layers, time), Row("Linear (last output)", *sizes, LOGITS, parameter_count(head))]
+
+
+Pool = Literal["last", "mean", "max"]
+"""What a head reads of a row's outputs: those of the last real step, or the mean or the largest over all real steps."""
+
+
+class TextClassifier(nnx.Module):
+    """Many to one over words: each has a vector, layers read these, and a linear head reads what they come to.
+
+        x_t = E[id_t],    logits = pool(y_1, ..., y_T) W + b
+
+    Parameters: ``embedding (v, d)``, the layers, and ``head``; E is drawn from N(0, 1) as `torch.nn.Embedding` does
+    (``init="pytorch"``), else from N(0, 1/d). Steps whose id is ``padding`` are not read, on whatever side they are;
+    where there is no such id, all steps are.
+    """
+
+    def __init__(
+        self,
+        vocabulary: int,
+        layers: Stack,
+        outputs: int,
+        *,
+        pool: Pool = "last",
+        padding: int | None = None,
+        init: Init = "default",
+        rngs: nnx.Rngs,
+    ):
+        self.embedding = embedding(vocabulary, layers.in_features, init=init, rngs=rngs)
+        self.layers = layers
+        self.head = linear(layers.features, outputs, init=init, rngs=rngs)
+        self.pool, self.padding = pool, padding
+
+    def __call__(self, ids: Int[Array, "*b t"], **options: Any) -> Float[Array, "*b k"]:
+        """Logits ``(*b, k)`` of ``ids (*b, t)``; the options are those of `read`."""
+        return self.read(ids, **options)[1]
+
+    def read(
+        self, ids: Int[Array, "*b t"], *, key: Key[Array, ""] | None = None, dropout: ArrayLike = 0.0, **options: Any
+    ) -> tuple[Carry, Float[Array, "*b k"]]:
+        """``(carry, logits)``: start from another row's ``carry``.
+
+        Where a ``key`` is given, each number of the words' vectors, of the outputs between layers and of what the head
+        reads is dropped with probability ``dropout``. The other options are those of `jaxrnn.layers.Stack`.
+        """
+        keys = (None, None, None) if key is None else jax.random.split(key, 3)
+        mask = None if self.padding is None else ids != self.padding
+        xs = _thinned(keys[0], self.embedding[...][ids], dropout)
+        carry, ys = self.layers(xs, mask=mask, key=keys[1], dropout=dropout, **options)
+        pooled = self.layers.output(carry) if self.pool == "last" else _POOLS[self.pool](ys, mask)
+        return carry, self.head(_thinned(keys[2], pooled, dropout))
+
+    def initial_carry(self, batch_shape: tuple[int, ...]) -> Carry:
+        """The carry of rows of which nothing is read."""
+        return self.layers.initial_carry(batch_shape)
+
+    def summary(self, shape: Sequence[int]) -> list[Row]:
+        """The layers for rows of ``shape`` ``(t,)``, from the words up."""
+        (time,) = shape
+        head = self.head
+        sizes = str(head.in_features), str(head.out_features)
+        what = {"last": "last output", "mean": "mean of the outputs", "max": "largest outputs"}[self.pool]
+        return [
+            _embedding_row(self.embedding, time),
+            *_rows(self.layers, time),
+            Row(f"Linear ({what})", *sizes, _of_logits(head), parameter_count(head)),
+        ]
+
+
+def embedding(vocabulary: int, features: int, *, init: Init = "default", rngs: nnx.Rngs) -> nnx.Param:
+    """A vector for each id, ``(v, d)``, drawn as `TextClassifier` says."""
+    if init not in ("default", "pytorch"):
+        raise ValueError(f"init must be 'default' or 'pytorch', not {init!r}")
+    drawn = jax.random.normal(rngs.params(), (vocabulary, features))
+    return nnx.Param(drawn if init == "pytorch" else drawn * features**-0.5)
+
+
+def _thinned(key: Key[Array, ""] | None, xs: Float[Array, "*b d"], rate: ArrayLike) -> Float[Array, "*b d"]:
+    """`dropped`, where there is a key and the rate is not 0: then nothing needs to be drawn."""
+    if key is None:
+        return xs
+    return jax.lax.cond(jnp.asarray(rate) > 0, lambda xs: dropped(key, xs, rate), lambda xs: xs, xs)
+
+
+def _mean(ys: Float[Array, "*b t h"], mask: Bool[Array, "*b t"] | None) -> Float[Array, "*b h"]:
+    if mask is None:
+        return ys.mean(-2)
+    return ys.sum(-2) / jnp.maximum(mask.sum(-1, keepdims=True), 1)  # masked outputs are zero
+
+
+def _largest(ys: Float[Array, "*b t h"], mask: Bool[Array, "*b t"] | None) -> Float[Array, "*b h"]:
+    if mask is None:
+        return ys.max(-2)
+    return jnp.where(mask.any(-1, keepdims=True), jnp.where(mask[..., None], ys, -jnp.inf).max(-2), 0)
+
+
+_POOLS: dict[str, Callable] = {"mean": _mean, "max": _largest}
+
+
+Reading = Literal["ids", "embed-flat", "embed-mean"]
+"""What a network without recurrence makes of a row of ids; see `TextMLP`."""
+
+
+class TextMLP(nnx.Module):
+    """No recurrence: an `MLP` that sees all words of a row at once.
+
+        x = (id_1, ..., id_T), as real numbers    ``reading="ids"``
+            (E[id_1], ..., E[id_T])               ``reading="embed-flat"``
+            mean of E[id_t] over the words        ``reading="embed-mean"``; the id ``padding`` is no word
+
+    Parameters: ``embedding (v, d)``, drawn as `TextClassifier`'s (None where ids are read), and ``mlp``.
+    """
+
+    def __init__(
+        self,
+        vocabulary: int,
+        features: int,
+        time: int,
+        hidden: int,
+        outputs: int,
+        *,
+        reading: Reading,
+        padding: int,
+        init: Init = "default",
+        rngs: nnx.Rngs,
+    ):
+        self.embedding = None if reading == "ids" else embedding(vocabulary, features, init=init, rngs=rngs)
+        self.mlp = MLP(mlp_inputs(reading, features, time), hidden, outputs, init=init, rngs=rngs)
+        self.reading, self.padding = reading, padding
+
+    def __call__(self, ids: Int[Array, "*b t"], **options: Any) -> Float[Array, "*b k"]:
+        """Logits ``(*b, k)`` of ``ids (*b, t)``; the options are those of `MLP`."""
+        if self.embedding is None:
+            return self.mlp(ids[..., None].astype(self.mlp.head.kernel.dtype), **options)
+        xs = self.embedding[...][ids]
+        if self.reading == "embed-mean":
+            mask = ids != self.padding
+            xs = _mean(jnp.where(mask[..., None], xs, 0), mask)[..., None, :]
+        return self.mlp(xs, **options)
+
+    def summary(self, shape: Sequence[int]) -> list[Row]:
+        """The layers for rows of ``shape`` ``(t,)``, as `TextClassifier.summary` has them."""
+        (time,) = shape
+        if self.embedding is None:
+            return self.mlp.summary((time, 1))
+        within = self.mlp.summary((1 if self.reading == "embed-mean" else time, self.embedding.shape[1]))
+        return [_embedding_row(self.embedding, time), *within]
+
+
+def mlp_inputs(reading: Reading, features: int, time: int) -> int:
+    """How many numbers a `TextMLP` makes of rows of ``time`` ids, where ``features`` stand for a word."""
+    return {"ids": time, "embed-flat": features * time, "embed-mean": features}[reading]
+
+
+def _embedding_row(embedding: nnx.Param, time: int) -> Row:
+    vocabulary, features = embedding.shape
+    return Row("Embedding", f"{time} ids of {vocabulary:,}", f"{time} x {features}", "", parameter_count(embedding))
+
+
+def _of_logits(head: nnx.Linear) -> str:
+    """What a summary says of the activation of a last layer: a single logit is that of yes."""
+    return LOGITS if head.out_features > 1 else LOGIT
 
 
 class Regressor(nnx.Module):
@@ -173,7 +337,7 @@ class MLP(nnx.Module):
         width = str(inner.out_features)
         return [
             Row("Linear (all steps at once)", f"{time} x {features}", width, "tanh", parameter_count(inner)),
-            Row("Linear", width, str(head.out_features), LOGITS, parameter_count(head)),
+            Row("Linear", width, str(head.out_features), _of_logits(head), parameter_count(head)),
         ]
 
 

@@ -22,15 +22,18 @@ from jaxrnn.data import Dataset, Origin
 from jaxrnn.errors import CheckpointError, SettingsError, UserError
 from jaxrnn.models import Row, parameter_count
 from jaxrnn.train import (
+    Buckets,
     Data,
     Fitted,
     Hparams,
+    Kept,
     Progress,
     Stream,
     Task,
     Watch,
     abstract_runs,
     example_of,
+    examples_in,
     fit,
     shares,
 )
@@ -48,7 +51,7 @@ class Study:
     dataset: Dataset | Origin
     train: Data
     """What is trained on."""
-    evals: dict[str, tuple[Any, Any]]
+    evals: Mapping[str, Kept]
     """The sets evaluated after every epoch; there is a ``test``. One called ``train``, the examples trained on, makes
     ``train_loss`` and the like exact, where else they are means over an epoch while it moves."""
     watch: Watch | None = None
@@ -68,8 +71,8 @@ class Study:
     def facts(self, epochs: int) -> runfolder.DatasetFacts:
         """The data for ``result.json``; of a stream without end, as many training examples as it gives in so many
         epochs."""
-        if isinstance(self.train, tuple):
-            count = len(self.train[1])
+        if isinstance(self.train, tuple | Buckets):
+            count = examples_in(self.train)
         elif isinstance(self.train, Stream) and self.train.examples:
             count = self.train.examples
         else:
@@ -79,7 +82,7 @@ class Study:
 
     def size(self, part: str) -> int:
         """How large a set that is evaluated is."""
-        return self.sizes.get(part, len(self.evals[part][1]))
+        return self.sizes[part] if part in self.sizes else examples_in(self.evals[part])
 
     def summary(self, model: Any) -> list[Row]:
         """The model's layers, for the inputs that it is trained on."""
@@ -209,7 +212,7 @@ def carry_out(
 
     history = progress.history
     if history:
-        steps = None if isinstance(study.train, tuple) else study.train.steps
+        steps = None if isinstance(study.train, tuple | Buckets) else study.train.steps
         title = f"{name} on {study.dataset.name}"
         figure = plots.learning_curves(history, title, study.reference, steps=steps)
         runfolder.save_figure(figure, out / "learning_curves.png")

@@ -81,8 +81,37 @@ class Chunks:
         return jax.tree.leaves(self.x)[0].shape[0]
 
 
-Data = tuple[Any, Any] | Stream | Chunks
+@partial(jax.tree_util.register_dataclass, data_fields=["parts"], meta_fields=[])
+@dataclass(frozen=True)
+class Buckets:
+    """Examples of several shapes, such as sequences of like length: every batch is of one part.
+
+    Each part is examples ``(x, y)``, cut into batches of its own, the last of which may be short. Every epoch has each
+    example once. In which order the parts have their turns is drawn for the epoch and is the same for all runs; which
+    of a part's examples are in which batch is drawn for each run.
+    """
+
+    parts: tuple[tuple[Any, Any], ...]
+
+    def batches(self, batch: int) -> list[int]:
+        """How many batches each part has."""
+        return [-(-_examples(part) // batch) for part in self.parts]
+
+
+Data = tuple[Any, Any] | Stream | Chunks | Buckets
 """What is trained on: examples ``(x, y)``, each once an epoch in an order of its own, or one of the above."""
+
+Kept = tuple[Any, Any] | Buckets
+"""What is evaluated on: examples that are kept, in one part or several."""
+
+
+def examples_in(data: Kept) -> int:
+    """How many examples there are."""
+    return sum(map(_examples, _parts(data)))
+
+
+def _parts(data: Kept) -> Sequence[tuple[Any, Any]]:
+    return data.parts if isinstance(data, Buckets) else [data]
 
 
 def full_batch(data: tuple[Any, Any], steps: int) -> Stream:
@@ -174,6 +203,21 @@ def cross_entropy(
     return {"loss": loss, "accuracy": right, "error": 1 - right}
 
 
+def binary_cross_entropy(
+    model: Any, x: Any, y: Int[Array, "b"], hparams: Hparams, key: Key[Array, ""] | None
+) -> dict[str, Float[Array, "b"]]:
+    """Yes or no, of a model with one logit z: that of yes, label 1.
+
+        loss = -y log s(z) - (1 - y) log(1 - s(z)) = log(1 + e^z) - y z
+
+    in nats; ``accuracy`` and ``error``, 1 or 0, where yes is said of z above 0. PyTorch's ``BCEWithLogitsLoss``.
+    """
+    (logits,) = jnp.moveaxis(model(x, key=key, dropout=hparams.dropout), -1, 0)
+    loss = jax.nn.softplus(logits) - y * logits
+    right = ((logits > 0) == (y == 1)).astype(loss.dtype)
+    return {"loss": loss, "accuracy": right, "error": 1 - right}
+
+
 def squared_error(
     model: Any,
     x: Any,
@@ -251,7 +295,8 @@ def segment(
     """
     width = -(-task.batch // parts)
     columns = part * width + jnp.arange(width)
-    batch = _batches(task, data, jax.random.fold_in(jax.random.fold_in(run.key, 1), epoch), columns)
+    order = jax.random.fold_in(jax.random.fold_in(run.key, 1), epoch)
+    turn, batches = _turns(task, data, epoch), _batches(task, data, order, columns)
     optimiser = _transformation(task, hparams)
 
     def total(values):
@@ -263,7 +308,6 @@ def segment(
         return jax.tree.map(lambda a: jax.lax.all_gather(a, axis, tiled=True)[: task.batch], mine)
 
     def step(index, run):
-        (x, y), real, examples = batch(first + index)
         key = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(run.key, 2), run.step), part)
         before = None
         if task.stateful is not None:
@@ -271,15 +315,25 @@ def segment(
             before = jax.tree.map(partial(jnp.where, first + index == 0), begin, run.state)
             before = jax.tree.map(lambda a: a[jnp.minimum(columns, task.batch - 1)], before)
 
-        def loss(model):
-            if task.stateful is None:
-                each, after = task.objective(model, x, y, hparams, key), None
-            else:
-                each, after = task.stateful.objective(model, before, x, y, hparams, key)
-            metrics = {k: jnp.where(real, v, 0).sum() for k, v in each.items()}
-            return metrics["loss"] / examples, (metrics, after)
+        def work(batch, place):
+            (x, y), real, examples = batch(place)
 
-        grads, (metrics, after) = jax.grad(loss, has_aux=True)(run.model)
+            def loss(model):
+                if task.stateful is None:
+                    each, after = task.objective(model, x, y, hparams, key), None
+                else:
+                    each, after = task.stateful.objective(model, before, x, y, hparams, key)
+                metrics = {k: jnp.where(real, v, 0).sum() for k, v in each.items()}
+                return metrics["loss"] / examples, (metrics, after)
+
+            grads, (metrics, after) = jax.grad(loss, has_aux=True)(run.model)
+            return grads, metrics, after, examples
+
+        which, place = turn(first + index)
+        if len(batches) == 1:
+            grads, metrics, after, examples = work(batches[0], place)
+        else:  # of which only one is worked on, under vmap too: it is the same one for all runs
+            grads, metrics, after, examples = jax.lax.switch(which, [partial(work, b) for b in batches], place)
         grads, metrics = total((zero_where_fixed(grads), metrics))
         updates, opt_state = optimiser.update(grads, run.opt_state, run.model)
         updates = zero_where_fixed(updates)  # weight decay asks for no gradient
@@ -302,9 +356,25 @@ def segment(
     return jax.lax.fori_loop(0, count, step, run._replace(totals=fresh))
 
 
-def _batches(task: Task, data: Data, key: Key[Array, ""], columns: Int[Array, "b"]) -> Callable:
-    """A function of a step's number in its epoch: these columns of its batch, which of them are real, and how many
-    examples the whole batch has."""
+def _turns(task: Task, data: Data, epoch: Int[Array, ""]) -> Callable:
+    """A function of a step's number in its epoch: which of the data's parts its batch is of, and its place there."""
+    if not isinstance(data, Buckets):
+        return lambda step: (0, step)
+    counts = data.batches(task.batch)
+    part, place = (
+        jnp.concatenate(each)
+        for each in (
+            [jnp.full(count, number) for number, count in enumerate(counts)],
+            [jnp.arange(count) for count in counts],
+        )
+    )
+    order = jax.random.permutation(jax.random.fold_in(jax.random.key(0), epoch), sum(counts))
+    return lambda step: (part[order[step]], place[order[step]])
+
+
+def _batches(task: Task, data: Data, key: Key[Array, ""], columns: Int[Array, "b"]) -> list[Callable]:
+    """For each of the data's parts, a function of a batch's place there: these columns of the batch, which of them are
+    real, and how many examples the whole batch has."""
 
     def share(batch):
         mine = jax.tree.map(lambda a: a[jnp.minimum(columns, task.batch - 1)], batch)
@@ -315,19 +385,23 @@ def _batches(task: Task, data: Data, key: Key[Array, ""], columns: Int[Array, "b
         def drawn(step):
             return share(_draw(data, jax.random.fold_in(key, step), task.batch))
 
-        return drawn
+        return [drawn]
     if isinstance(data, Chunks):
-        return lambda step: share(jax.tree.map(lambda a: a[step], (data.x, data.y)))
-    n = _examples(data)
-    order = jax.random.permutation(key, n)
+        return [lambda step: share(jax.tree.map(lambda a: a[step], (data.x, data.y)))]
 
-    def kept(step):
-        places = step * task.batch + columns
-        rows = order[jnp.minimum(places, n - 1)]
-        real = (columns < task.batch) & (places < n)
-        return jax.tree.map(lambda a: a[rows], data), real, jnp.minimum(task.batch, n - step * task.batch)
+    def kept(number, part):
+        n = _examples(part)
+        order = jax.random.permutation(key if number == 0 else jax.random.fold_in(key, number), n)
 
-    return kept
+        def rows_at(place):
+            places = place * task.batch + columns
+            rows = order[jnp.minimum(places, n - 1)]
+            real = (columns < task.batch) & (places < n)
+            return jax.tree.map(lambda a: a[rows], part), real, jnp.minimum(task.batch, n - place * task.batch)
+
+        return rows_at
+
+    return [kept(number, part) for number, part in enumerate(_parts(data))]
 
 
 def _draw(data: Stream, key: Key[Array, ""], n: int) -> tuple[Any, Any]:
@@ -338,7 +412,7 @@ def evaluate(
     task: Task,
     model: Any,
     hparams: Hparams,
-    data: tuple[Any, Any],
+    data: Kept,
     *,
     batch: int = 512,
     part: Int[Array, ""] | int = 0,
@@ -346,6 +420,10 @@ def evaluate(
     axis: str | None = None,
 ) -> dict[str, Float[Array, ""]]:
     """The mean of each metric over a data set, every example counted exactly once; pure."""
+    if isinstance(data, Buckets):
+        share = partial(evaluate, task, model, hparams, batch=batch, part=part, parts=parts, axis=axis)
+        sums = [jax.tree.map(partial(jnp.multiply, _examples(each)), share(each)) for each in data.parts]
+        return jax.tree.map(lambda *each: sum(each) / examples_in(data), *sums)
     n = _examples(data)
     width = -(-min(batch, n) // parts)
     steps = -(-n // (width * parts))
@@ -363,6 +441,8 @@ def evaluate(
 
 def steps_per_epoch(task: Task, data: Data) -> int:
     """The training steps in an epoch."""
+    if isinstance(data, Buckets):
+        return sum(data.batches(task.batch))
     return -(-_examples(data) // task.batch) if isinstance(data, tuple) else data.steps
 
 
@@ -546,7 +626,7 @@ def fit(
     train: Data,
     *,
     epochs: int,
-    evals: Mapping[str, tuple[Any, Any]] | None = None,
+    evals: Mapping[str, Kept] | None = None,
     watch: Watch | None = None,
     devices: Devices = None,
     progress: bool = True,
@@ -559,7 +639,7 @@ def fit(
         keys: a key, or ``(r,)`` of them for r runs. A run is a function of its key.
         hparams: leaves are numbers, or ``(r,)`` arrays with one for each run.
         train: ``(x, y)``, pytrees of arrays ``(n, ...)``, kept on the devices as they are (bytes stay bytes), a
-            `Stream`, or `Chunks`.
+            `Stream`, `Chunks`, or `Buckets`.
         epochs: passes over the data, each in an order of its own; of a stream, so many times its steps.
         evals: data sets evaluated after every epoch, by name: ``test`` gives the columns ``test_loss`` and so on.
         watch: early stopping, and the best model of each run.
@@ -588,7 +668,7 @@ class Trainer:
         hparams: Hparams,
         train: Data,
         *,
-        evals: Mapping[str, tuple[Any, Any]] | None = None,
+        evals: Mapping[str, Kept] | None = None,
         watch: Watch | None = None,
         devices: Devices = None,
     ):
@@ -740,8 +820,10 @@ def _check(name: str, data: Data, batch: int) -> None:
         sizes = {np.shape(leaf)[:2] for leaf in jax.tree.leaves(data)}
         if len(sizes) != 1 or max(sizes)[0] == 0 or max(sizes)[1] != batch:
             raise ValueError(f"{name} must be chunks (steps, {batch}, ...) for a batch of {batch}, not {sorted(sizes)}")
-    elif len(counts := {np.shape(leaf)[0] for leaf in jax.tree.leaves(data)}) != 1 or 0 in counts:
-        raise ValueError(f"{name} must hold as many inputs as labels, and at least one, not {sorted(counts)}")
+        return
+    for part in _parts(data):
+        if len(counts := {np.shape(leaf)[0] for leaf in jax.tree.leaves(part)}) != 1 or 0 in counts:
+            raise ValueError(f"{name} must hold as many inputs as labels, and at least one, not {sorted(counts)}")
 
 
 class _Compiled:
@@ -863,13 +945,14 @@ def abstract_runs(task: Task, keys: Key[Array, "*r"], hparams: Hparams, train: D
 
 
 def example_of(data: Data) -> tuple[Any, Any]:
-    """A batch of one: the first example there is, zeros in the place of a drawn one."""
+    """A batch of one: the first example there is, of the largest part, zeros in the place of a drawn one."""
     if isinstance(data, Stream):
         drawn = jax.eval_shape(lambda data: _draw(data, jax.random.key(0), 1), data)
         return jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), drawn)
     if isinstance(data, Chunks):
         return jax.tree.map(lambda a: a[0, :1], (data.x, data.y))
-    return jax.tree.map(lambda a: a[:1], data)
+    examples = [jax.tree.map(lambda a: a[:1], part) for part in _parts(data)]
+    return max(examples, key=_bytes)
 
 
 def _for_each(hparams: Hparams, count: int) -> Hparams:

@@ -28,6 +28,7 @@ def score(model, runs, half=None, parameters=82_510, seconds=9.2):
         "half_width": half,
         "parameters": parameters,
         "seconds_per_epoch": seconds,
+        "printed": None,
     }
 
 

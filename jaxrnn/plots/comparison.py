@@ -22,8 +22,9 @@ def scores(rows: Sequence[Mapping[str, Any]], title: str) -> "Figure":
 
     A row has ``model``, its name; ``runs``, the accuracy of each run as a fraction, None for one that failed;
     ``mean`` of the runs that did not, or None; ``half_width``, half of the 95% interval of that mean over the seeds,
-    or None; ``parameters``, a number; and ``seconds_per_epoch``, of each run. The dot is the mean, the whisker its
-    interval, with the numbers at the right, and below it a hollow mark is each run (where there are several).
+    or None; ``parameters``, a number; ``seconds_per_epoch``, of each run; and ``printed``, the accuracy that a paper
+    prints, or None. The dot is the mean, the whisker its interval, with the numbers at the right, below it a hollow
+    mark is each run (where there are several), and a diamond what is printed.
 
     The axis is logarithmic in the error, so that chance and 99% are both seen. It has no 100%: where that is reached,
     by a whisker too, it stands on a tick at the right end.
@@ -65,6 +66,10 @@ def scores(rows: Sequence[Mapping[str, Any]], title: str) -> "Figure":
                 markeredgecolor=style.BLACK,
                 clip_on=False,
             )
+        if (printed := _known(row["printed"])) is not None:
+            reached.append(100 * printed)
+            look = Look(style.ORANGE, marker="D")
+            entries["printed in the paper"] = style.dot(axes, 100 * printed, place - 0.22, look, clip_on=False)
     axes.set_yticks([])
     axes.set_ylim(max(len(rows), 1) - 0.45, -0.55)
     _by_error(axes, reached or [50.0])

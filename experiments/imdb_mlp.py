@@ -1,0 +1,145 @@
+"""The sentiment of film reviews without recurrence: one hidden layer on all words at once (R8, R9).
+
+python -m experiments.imdb_mlp [--data-dir FOLDER] [--input ids|embed-flat|embed-mean] [--double-sigmoid]
+"""
+
+import sys
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+from flax import nnx
+
+from experiments import classifier, imdb_gru, reviews, reviews_recurrent, reviews_trained
+from experiments.reviews import ReviewSettings
+from jaxrnn.command import command
+from jaxrnn.comparison import percent
+from jaxrnn.data.tokens import PADDING
+from jaxrnn.models import Reading, TextMLP, hidden_units_for, mlp_inputs, parameter_count
+from jaxrnn.runfolder import Reference
+from jaxrnn.study import Experiment, Study, conduct
+from jaxrnn.train import Fitted, Hparams, Task, binary_cross_entropy
+
+PRINTED = Reference(
+    what="the paper, problem 2 part 3",
+    metric="test_accuracy",
+    value=0.49966034293174744,
+    note="an MLP 400-64-1 on raw ids with two sigmoids, after 20 epochs; mean of batch accuracies as for the GRU",
+)
+
+FLOOR = 0.5032044
+"""No binary cross-entropy on a sigmoid taken for a logit is lower, in the mean over as many positives as negatives."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(ReviewSettings):
+    """Judge film reviews by a feedforward network with one hidden layer that sees all words at once.
+
+    The hidden layer has as many units as make its parameters those of the GRU of imdb_gru. Prints the model, trains it
+    with a progress bar, and leaves config.json, history.csv, result.json, learning_curves.png and checkpoint/ in the
+    run folder.
+    """
+
+    input: Reading = "ids"
+    """What is read: the ids as real numbers, as in the paper; or their vectors, side by side or in the mean."""
+    match_params: Literal["recurrent", "total"] = "recurrent"
+    """Which parameters of the GRU to have as many of: those without its embedding, or all."""
+    hidden: int = 256
+    """Hidden units in each layer of that GRU."""
+    layers: int = 2
+    """Layers of that GRU."""
+    dropout: float = 0.0
+    """Probability of dropping a hidden unit."""
+    epochs: int = 20
+    """Passes over the training data."""
+    double_sigmoid: bool = False
+    """Take the sigmoid of the logit for the logit, as the paper's code does: the loss cannot fall below 0.5032."""
+
+
+def hidden_units(settings: Settings, vocabulary: int) -> int:
+    """How many hidden units there are; an embedding of the network's own counts where the GRU's does."""
+    shared = {one.name for one in fields(ReviewSettings)} & {one.name for one in fields(imdb_gru.Settings)}
+    options = {name: getattr(settings, name) for name in (shared | {"layers"}) - {"optimiser", "learning_rate"}}
+    gru = reviews_recurrent.task(imdb_gru.Settings(**options), vocabulary)
+    parameters = parameter_count(nnx.eval_shape(lambda: gru.make_model(nnx.Rngs(0), Hparams())))
+    embedding = vocabulary * settings.embedding
+    if settings.match_params == "recurrent" or settings.input != "ids":
+        parameters -= embedding
+    return hidden_units_for(parameters, mlp_inputs(settings.input, settings.embedding, settings.length), 1)
+
+
+def task(settings: Settings, vocabulary: int, updates: int = 1) -> Task:
+    """The network, trained on reviews as ids; ``updates`` is what a schedule reaches over."""
+    hidden = hidden_units(settings, vocabulary)
+
+    def make_model(rngs):
+        sizes = vocabulary, settings.embedding, settings.length, hidden, 1
+        return TextMLP(*sizes, reading=settings.input, padding=PADDING, init=settings.init, rngs=rngs)
+
+    def objective(model, ids, labels, hparams, key):
+        logits = model(ids, key=key, dropout=hparams.dropout)
+        judged = binary_cross_entropy(lambda ids, **options: logits, ids, labels, hparams, key)
+        if not settings.double_sigmoid:
+            return judged
+        again = binary_cross_entropy(lambda ids, **options: jax.nn.sigmoid(logits), ids, labels, hparams, key)
+        return judged | {"loss": again["loss"]}
+
+    return classifier.task(settings, make_model, objective, updates)
+
+
+def study(settings: Settings, data: None = None) -> Study:
+    """The study of one network. Raises SettingsError and DataError."""
+    found = reviews.load(settings)
+    make_task = partial(task, settings, found.vocabulary.size)
+    reference = PRINTED if settings.input == "ids" else None
+    return reviews.study(settings, found, make_task, partial(answers, settings), reference=reference)
+
+
+EXPERIMENT = Experiment("imdb_mlp", Settings, study)
+
+
+def main(name: str, settings: Settings) -> Any:
+    """Train, and leave a run folder; returns what its ``result.json`` says. Or ask a trained run."""
+    if settings.sentence is not None:
+        return reviews_trained.judge(name, Settings, task, settings.sentence, settings.out or Path("runs") / name)
+    return conduct(name, settings, study(settings))
+
+
+def answers(settings: Settings, fitted: Fitted, parameters: int) -> dict[str, str]:
+    """The paper's part 3, with what was measured; `imdb_compare` sets it beside the GRU."""
+    accuracy, loss = fitted.metrics["test_accuracy"], fitted.metrics["test_loss"]
+    hidden = hidden_units(settings, reviews.load(settings).vocabulary.size)
+    read = {
+        "ids": "the ids as real numbers",
+        "embed-flat": "the words' vectors side by side",
+        "embed-mean": "the mean of the words' vectors",
+    }[settings.input]
+    floor = (
+        f" With the second sigmoid the loss cannot fall below {FLOOR:.4f}: the logit then lies between 0 and 1, so a "
+        "positive review costs 0.3133 nats at least, and a negative one 0.6931."
+        if settings.double_sigmoid
+        else ""
+    )
+    why = (
+        " An id is a place in a list, not an amount: word 4,000 is not twice word 2,000, so weighing the ids says next "
+        "to nothing of the sentiment; --input embed-mean, with a vector for each word, shows what the same layer can "
+        "do."
+        if settings.input == "ids"
+        else ""
+    )
+    return {
+        "R8": (
+            f"One hidden layer of {hidden:,} tanh units reads {read}; it has {parameters:,} parameters, as many as the "
+            f"GRU {'without its embedding' if settings.match_params == 'recurrent' else 'with its embedding'}"
+            f"{'' if settings.input == 'ids' else ', and an embedding of the same size'}. Trained by "
+            f"{settings.optimiser} at {settings.learning_rate:g} for {settings.epochs} epochs it is right on "
+            f"{percent(accuracy)} of the test reviews, its loss {loss.mean():.4f}.{floor}"
+        ),
+        "R9": f"The paper prints {PRINTED['value']:.4f} for ids; here {percent(accuracy)} for {read}.{why}",
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(command("imdb_mlp", Settings, main))

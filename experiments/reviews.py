@@ -1,0 +1,145 @@
+"""What all IMDB commands share: their settings, the reviews, and the study of one network (ROCH 2, IST 3).
+
+Not a command itself: see `imdb_gru`, `imdb_rnn`, `imdb_bilstm`, `imdb_mlp`, `imdb_compare` and `imdb_improve`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+from rich.console import Console
+
+from experiments import classifier
+from experiments.classifier import ClassifierSettings
+from jaxrnn.command import FREE, OF_THE_CALL, TrainingSettings, at_least_one
+from jaxrnn.data import imdb
+from jaxrnn.data.imdb import Reviews
+from jaxrnn.data.tokens import PADDING, UNKNOWN
+from jaxrnn.optimisers import OptimiserName
+from jaxrnn.runfolder import Reference
+from jaxrnn.study import Study, announce_stand_in
+from jaxrnn.train import Fitted, Kept, Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReviewData(TrainingSettings):
+    """Which reviews, and what becomes of them before they are read."""
+
+    data_dir: Path | None = field(default=None, metadata=FREE)
+    """Folder with the reviews: four text files, or the unpacked aclImdb. Where not given: $JAXRNN_DATA, then
+    tensorflow-datasets."""
+    dataset: Literal["imdb", "synthetic"] = "imdb"
+    """The reviews: IMDB's, or generated ones that need no files."""
+    length: int = 400
+    """How many words of a review are read: longer ones are cut at their end, shorter ones padded in front."""
+    html: Literal["strip", "keep"] = "strip"
+    """What becomes of tags such as <br />: a space, or what is left of them without punctuation, as in the paper."""
+    vocab_from: Literal["train", "all"] = "train"
+    """Whose words have ids: those of the training reviews, or of the test reviews too, as in the paper."""
+    max_words: int | None = 20_000
+    """How many words have an id of their own, the most frequent ones; None: all, as in the paper."""
+
+    def check(self) -> None:
+        super().check()
+        at_least_one(self, "length", "max_words")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReviewSettings(ReviewData, ClassifierSettings):
+    """What can be set for every classifier of reviews, and what a trained run can be asked for."""
+
+    embedding: int = 256
+    """How many numbers stand for a word."""
+    hidden: int = 256
+    """Hidden units in each layer (and direction)."""
+    optimiser: OptimiserName = "adamw_torch"
+    """The optimiser."""
+    sentence: str | None = field(default=None, metadata=OF_THE_CALL)
+    """Train nothing: judge this sentence with the trained run in --out; prints how likely it is negative or positive,
+    and draws how that moves from word to word into the run's folder."""
+
+    def check(self) -> None:
+        super().check()
+        at_least_one(self, "embedding")
+
+    @classmethod
+    def quick_defaults(cls) -> Self:
+        return cls(quick=True, length=80, embedding=16, hidden=16, batch=32, epochs=3, learning_rate=5e-3)
+
+
+def load(settings: ReviewData) -> Reviews:
+    """The reviews that the settings ask for; those used last are not read again.
+
+    The training reviews come in an order drawn once and for all, so that the last ones are a sample of them. What is
+    read is said, and a stand-in loudly.
+
+    Raises:
+        SettingsError: settings that make no sense.
+        DataError: data that are missing or broken.
+    """
+    settings.check()
+    source = "imdb" if settings.dataset == "imdb" else "synthetic"
+    if settings.quick and settings.dataset == "imdb" and settings.data_dir is None:
+        source = "stand-in"
+    options = tuple((name, getattr(settings, name)) for name in ("length", "html", "vocab_from", "max_words"))
+    return _read(source, settings.data_dir, options)
+
+
+@lru_cache(maxsize=4)
+def _read(source: str, data_dir: Path | None, options: tuple[tuple[str, Any], ...]) -> Reviews:
+    reviews = imdb.read(data_dir, **dict(options)) if source == "imdb" else imdb.synthetic(**dict(options))
+    dataset = reviews.dataset
+    if source == "stand-in":
+        announce_stand_in("IMDB", dataset, "For IMDB's reviews give their folder by --data-dir FOLDER.")
+    order = np.random.default_rng(0).permutation(len(dataset.x_train))
+    dataset = dataset._replace(x_train=dataset.x_train[order], y_train=dataset.y_train[order])
+    unknown = [
+        f"{(ids == UNKNOWN).sum() / max((ids != PADDING).sum(), 1):.1%}" for ids in (dataset.x_train, dataset.x_test)
+    ]
+    Console().print(
+        f"Vocabulary: {len(reviews.vocabulary.words):,} words; an id for all others, {unknown[0]} of the words to "
+        f"train on and {unknown[1]} of those to test on; and one for padding, "
+        f"{(dataset.x_train == PADDING).mean():.0%} of {dataset.x_train.shape[1]} steps"
+    )
+    return reviews._replace(dataset=dataset)
+
+
+def study(
+    settings: ReviewSettings,
+    reviews: Reviews,
+    make_task: Callable[[int], Task],
+    answers: Callable[[Fitted, int], dict[str, str]],
+    *,
+    arrange: Callable[[Any, Any], Kept] = lambda x, y: (x, y),
+    reference: Reference | None = None,
+) -> Study:
+    """A network trained on the reviews; its checkpoint keeps their vocabulary. Otherwise as `classifier.study`."""
+    return classifier.study(
+        settings,
+        reviews.dataset,
+        make_task,
+        answers,
+        arrange=arrange,
+        reference=[] if reference is None else [reference],
+        notes={"words": list(reviews.vocabulary.words)},
+    )
+
+
+def preprocessing(settings: ReviewData) -> str:
+    """What becomes of the reviews before they are read, in words (R5)."""
+    data = load(settings)
+    train = data.dataset.x_train
+    words = f"all {len(data.vocabulary.words):,}" if settings.max_words is None else f"{len(data.vocabulary.words):,}"
+    kept = "strips tags" if settings.html == "strip" else "keeps what is left of tags"
+    whose = "training reviews" if settings.vocab_from == "train" else "training and test reviews"
+    real = (train != PADDING).sum(1)
+    return (
+        f"{len(train):,} training reviews become one matrix of ids, {len(train):,} x {settings.length}: one {kept}, "
+        f"writes all in lower case, deletes punctuation, and gives the {words} most frequent words of the {whose} an "
+        "id each, the others one together. What is longer is cut at its end, what is shorter padded in front with 0: "
+        f"the mean length after that is {real.mean():.0f}, {(real == settings.length).mean():.0%} of the reviews fill "
+        f"the row, and {(train == PADDING).mean():.0%} of all steps are padding."
+    )
