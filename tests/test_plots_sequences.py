@@ -176,3 +176,57 @@ def test_letters_are_legible(tmp_path, length):
     title = f"{text!r}: {{negative: 0.1702, positive: 0.8298}}"
     figure = plots.sequences.letters(text, chance, title, of="positive", padding=40 - length)
     assert_legible(figure, tmp_path / "a.png")
+
+
+def test_words_stand_below_and_unknown_ones_in_brackets():
+    text = ["not", r"$\good", "extraordinarily", "\N{CJK UNIFIED IDEOGRAPH-4E2D}a"]
+    likelihood = [[0.5, 0.25, 0.125, 0.5], [0.5, 0.75, 1.0, 0.25], [0.5, np.nan, 0.5, 0.5]]
+    figure = plots.sequences.words(text, likelihood, "\N{CJK UNIFIED IDEOGRAPH-4E2D}", of="positive", unknown={text[2]})
+    figure.canvas.draw()
+    (axes,) = figure.axes
+    spelled = ["not", r"$\good", "[extraordinari…]", "\N{REPLACEMENT CHARACTER}a"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == spelled
+    assert axes.get_xlabel() == "word read, in brackets: not in the vocabulary"
+    assert axes.get_ylabel() == "likelihood of positive" and axes.get_ylim() == (0, 1)
+    undecided, *runs, median = axes.lines
+    assert set(undecided.get_ydata()) == {0.5} and len(runs) == 3
+    assert points(runs[1]) == [(1, 0.5), (2, 0.75), (3, 1.0), (4, 0.25)]
+    assert points(median) == [(1, 0.5), (2, 0.5), (3, 0.5625), (4, 0.375)] and median.get_marker() == "o"
+    assert words(figure) == ["", "median of 2 runs", "a run", "undecided"]
+    assert figure.get_suptitle() == "\N{REPLACEMENT CHARACTER}"
+
+
+def test_of_many_words_those_that_move_the_median_are_named_above():
+    likelihood = np.full(100, 0.25)
+    likelihood[50:], likelihood[51:], likelihood[90:], likelihood[99:] = 0.75, 0.875, 0.25, 0.26
+    text = [f"w{number}" for number in range(1, 101)]
+    figure = plots.sequences.words(text, [likelihood], "t", of="positive", unknown=["w91", "w2"])
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.texts] == ["[w91]", "w51"]  # w52 is too near, w100 moves too little
+    assert [text.xy[0] for text in axes.texts] == [91, 51]
+    falls, rises = axes.lines[-2:]
+    assert (points(falls), falls.get_marker()) == ([(91, 0.25)], "v")
+    assert (points(rises), rises.get_marker()) == ([(51, 0.75)], "^")
+    assert words(figure) == ["", "largest rises", "largest falls", "likelihood of positive", "undecided"]
+    assert axes.get_xlabel() == "words read, in brackets: not in the vocabulary" and axes.get_xlim() == (0.5, 100.5)
+    same = plots.sequences.words(text, [likelihood], "t", of="positive", unknown=["w2"])
+    assert same.axes[0].get_xlabel() == "words read"
+
+
+@pytest.mark.parametrize("count", [2, 60])
+def test_words_where_nothing_is_finite(count):
+    figure = plots.sequences.words(["a"] * count, np.full((2, count), np.nan), "", of="positive")
+    figure.canvas.draw()
+    assert words(figure) == ["", "a run", "undecided"] and not figure.axes[0].texts
+
+
+@pytest.mark.parametrize("runs, count", [(1, 1), (3, 3), (8, 12), (3, 40), (3, 41), (5, 300), (1, 400)])
+def test_words_are_legible(tmp_path, runs, count):
+    dice = np.random.default_rng(0)
+    text = [("i", "boring", "wonderfully", "incomprehensibly")[kind] for kind in dice.integers(4, size=count)]
+    likelihood = 1 / (1 + np.exp(-dice.normal(0, 0.5, (runs, count)).cumsum(1)))
+    title = "'i watched this film with my whole …': {negative: 0.1702, positive: 0.8298}"
+    figure = plots.sequences.words(text, likelihood, title, of="positive", unknown={"incomprehensibly"})
+    assert_legible(figure, tmp_path / "a.png")
+    if count > 40:
+        assert 5 < len(figure.axes[0].texts) <= 12

@@ -1,7 +1,7 @@
 """What a network makes of a sequence step by step: its accuracy, its hidden state, its probabilities."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,32 +62,143 @@ def letters(text: str, likelihood: Any, title: str, *, of: str, padding: int = 0
     is a dotted line. ``of`` names the class, and a space is drawn as an open box.
     """
     values = np.asarray(likelihood, float)
-    runs, steps = values.shape
+    steps = values.shape[1]
     figure = style.figure(title, 11, 4.8)
     axes = figure.subplots()
-    style.prepare(axes, "character read", f"likelihood of {of}", grid="y")
+    style.prepare(axes, "character read", grid="y")
     entries: dict[str, Any] = {}
-    places = np.arange(1, steps + 1)
     if padding:
         ground = axes.axvspan(len(text) + 0.5, steps + 0.5, color=style.PALE, alpha=0.5, linewidth=0, zorder=-1)
         entries["padding, read as spaces"] = ground
-    entries["undecided"] = axes.axhline(0.5, color=style.BLACK, linestyle=":", linewidth=2)
+    entries |= _likelihoods(axes, values, of)
+    spelled = [letter.replace(" ", "\N{OPEN BOX}") for letter in text] + [""] * padding
+    _spell(axes, spelled)
+    style.legend(figure, dict(reversed(entries.items())))
+    return figure
+
+
+SPELLED, NAMED = 40, 12
+"""Of how many words there is room for each below the axis, and how many of more are named above it."""
+
+
+def words(text: Sequence[str], likelihood: Any, title: str, *, of: str, unknown: Collection[str] = ()) -> "Figure":
+    """How the likelihood of a class moves as a text is read word by word, from 0 to 1.
+
+    ``likelihood`` is ``(runs, words)``, fractions: after each word of ``text``. A thin line for each run, and the
+    median of the runs that are finite; half is a dotted line. ``of`` names the class. Up to 40 words stand below the
+    axis; of more, the 12 that move the median most stand above it, each with a mark on the line that points up or down,
+    but none so near to one that moves it more that the two would overlap. A word in ``unknown`` is in brackets, a long
+    one is shortened, and what the font cannot draw is a sign.
+    """
+    values = np.asarray(likelihood, float)
+    names = [_shown(word, word in unknown) for word in text]
+    every = len(names) <= SPELLED
+    named = range(len(names)) if every else _largest_changes(values)
+    figure = style.figure(_in_the_font(title), 11, 5.6)
+    axes = figure.subplots()
+    bracketed = ", in brackets: not in the vocabulary" if any(text[place] in unknown for place in named) else ""
+    style.prepare(axes, f"word{'' if every else 's'} read{bracketed}", grid="y")
+    entries = _likelihoods(axes, values, of, marker="o" if every else "")
+    if every:
+        _spell(axes, names)
+        room = axes.get_window_extent().width / len(names)
+        if max(label.get_window_extent().width for label in axes.get_xticklabels()) > 0.9 * room:
+            axes.tick_params(axis="x", labelrotation=90, pad=6)
+    else:
+        style.whole_numbers(axes)
+        axes.set_xlim(0.5, len(names) + 0.5)
+        entries |= _named_above(axes, {place: names[place] for place in named}, values)
+    style.legend(figure, dict(reversed(entries.items())), columns=5)
+    return figure
+
+
+def _largest_changes(values: np.ndarray) -> list[int]:
+    """The steps of ``(runs, steps)`` that move the median most, as far from each other as their names are wide."""
+    finite = _whole(values)
+    if not len(finite):
+        return []
+    change = abs(np.diff(np.median(finite, axis=0), prepend=np.nan))
+    chosen: list[int] = []
+    for place in np.argsort(-change, kind="stable").tolist():
+        # less is not seen; before the first step there is nothing
+        if len(chosen) == NAMED or not change[place] > 0.02:
+            break
+        if all(abs(place - other) > len(change) / 42 for other in chosen):
+            chosen.append(place)
+    return chosen
+
+
+def _named_above(axes: "Axes", names: Mapping[int, str], values: np.ndarray) -> dict[str, Any]:
+    """Writes names above steps of ``(runs, steps)`` and marks these on the median; returns the marks by what they
+    mean."""
+    median = np.median(_whole(values), axis=0) if names else np.zeros(0)
+    for place, name in names.items():
+        axes.axvline(place + 1, color=style.PALE, linewidth=1, zorder=0)
+        axes.annotate(
+            name,
+            (place + 1, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, 5),
+            textcoords="offset points",
+            rotation=90,
+            ha="center",
+            va="bottom",
+            fontsize=style.SMALL,
+            parse_math=False,
+        )
+    entries: dict[str, Any] = {}
+    for what, marker, sign in (("largest falls", "v", -1), ("largest rises", "^", 1)):
+        places = np.array([place for place in names if sign * (median[place] - median[place - 1]) > 0], int)
+        if len(places):
+            (marks,) = axes.plot(places + 1, median[places], linestyle="none", marker=marker, markersize=9)
+            marks.set(color=style.ORANGE, markeredgecolor="white", markeredgewidth=0.8, zorder=4)
+            entries[what] = marks
+    return entries
+
+
+def _shown(word: str, unknown: bool) -> str:
+    word = _in_the_font(word if len(word) <= 14 else f"{word[:13]}…")
+    return f"[{word}]" if unknown else word
+
+
+def _in_the_font(text: str) -> str:
+    """The text with a sign in place of what the font cannot draw, of which matplotlib would warn."""
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    font = get_font(findfont(FontProperties()))
+    return "".join(letter if font.get_char_index(ord(letter)) else "\N{REPLACEMENT CHARACTER}" for letter in text)
+
+
+def _likelihoods(axes: "Axes", values: np.ndarray, of: str, *, marker: str = "o") -> dict[str, Any]:
+    """A line for each of the runs ``(runs, steps)`` and for their median; returns them by what they mean, the most
+    important last."""
+    runs, steps = values.shape
+    entries: dict[str, Any] = {"undecided": axes.axhline(0.5, color=style.BLACK, linestyle=":", linewidth=2)}
+    places = np.arange(1, steps + 1)
     if runs > 1:
         for run in values:
             (entries["a run"],) = axes.plot(places, run, color=style.SKY, linewidth=1)
-    finite = values[np.isfinite(values).all(1)]
+    finite = _whole(values)
     if len(finite):
         (line,) = axes.plot(
-            places, np.median(finite, axis=0), color=style.BLUE, linewidth=2.5, marker="o", markersize=5
+            places, np.median(finite, axis=0), color=style.BLUE, linewidth=2.5, marker=marker, markersize=5
         )
         entries[f"median of {len(finite)} runs" if runs > 1 else f"likelihood of {of}"] = line
-    spelled = [letter.replace(" ", "\N{OPEN BOX}") for letter in text] + [""] * padding
-    axes.set_xticks(places, spelled, parse_math=False)
-    axes.tick_params(axis="x", length=0)
-    axes.set_xlim(0.5, steps + 0.5)
+    axes.set_ylabel(f"likelihood of {of}", fontsize=style.LABEL)
     axes.set_ylim(0, 1)
-    style.legend(figure, dict(reversed(entries.items())))
-    return figure
+    return entries
+
+
+def _whole(values: np.ndarray) -> np.ndarray:
+    """The runs ``(runs, steps)`` that are finite at every step."""
+    return values[np.isfinite(values).all(1)]
+
+
+def _spell(axes: "Axes", names: Sequence[str]) -> None:
+    """What is read at each step, below it."""
+    axes.set_xticks(np.arange(1, len(names) + 1), names, parse_math=False)
+    axes.tick_params(axis="x", length=0)
+    axes.set_xlim(0.5, len(names) + 0.5)
 
 
 def trajectories(panels: Mapping[str, Mapping[str, Any]], title: str, *, unit: str = "row", every: int = 7) -> "Figure":
