@@ -15,8 +15,9 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments import character_regularisers, character_trained, characters
-from experiments.characters import CharacterSettings, judged
+from experiments.characters import CharacterSettings
 from experiments.palindrome import NAMES
+from experiments.verdicts import judged
 from jaxrnn import plots, runfolder
 from jaxrnn.command import command
 from jaxrnn.data import sentences

@@ -3,14 +3,13 @@
 Not a command itself: ``python -m experiments.character_sentiment --sentence "..." --out RUN``.
 """
 
-import re
 from pathlib import Path
 
 import jax
 import numpy as np
 from rich.console import Console
 
-from experiments import characters
+from experiments import characters, verdicts
 from experiments.characters import CharacterSettings
 from jaxrnn import inference, plots, runfolder
 from jaxrnn.data import sentences
@@ -43,16 +42,10 @@ def judge(name: str, text: str, out: Path) -> np.ndarray:
             f"Of the {len(text)} characters the first {LENGTH} are read: {read!r}", markup=False, soft_wrap=True
         )
     positive = found[:, -1, POSITIVE]
-    verdict = characters.judged(positive)
-    console.print(f"{read!r}: {verdict}", markup=False, soft_wrap=True)
-    if len(positive) > 1:
-        console.print(
-            f"median of {len(positive)} runs; positive from {positive.min():.4f} to {positive.max():.4f}, "
-            f"and {(positive > 0.5).sum()} of {len(positive)} say {CLASSES[POSITIVE]}"
-        )
-    title = f"{read!r}: {verdict}"
+    verdicts.pronounce(console, read, positive)
+    title = f"{read!r}: {verdicts.judged(positive)}"
     figure = plots.sequences.letters(read, found[..., POSITIVE], title, of=CLASSES[POSITIVE], padding=steps - len(read))
-    file = out / f"sentence_{'_'.join(re.findall('[a-z]+', read.lower())) or 'blank'}.png"
+    file = verdicts.figure_file(out, read)
     runfolder.save_figure(figure, file)
     console.print(f"How the likelihood moves from character to character is drawn in {file}")
     return found

@@ -3,8 +3,6 @@
 Not a command itself: see `character_sentiment`.
 """
 
-import math
-import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Self
@@ -21,7 +19,6 @@ from jaxrnn.errors import SettingsError
 from jaxrnn.layers import dropped, stack
 from jaxrnn.models import Classifier
 from jaxrnn.optimisers import OPTIMISERS
-from jaxrnn.plots import style
 from jaxrnn.study import Study, hparams_of
 from jaxrnn.train import Task, cross_entropy
 from jaxrnn.typing import Array, ArrayLike, Float, Init, Key
@@ -175,13 +172,3 @@ def convention(settings: CharacterSettings) -> str:
 def likelihoods(models: Any, ids: np.ndarray, *, devices: int | None = None) -> np.ndarray:
     """How likely every network finds each class of every sentence: ``(runs, n, classes)`` of ids ``(n, t)``."""
     return inference.over(lambda model, ids: jax.nn.softmax(model(ids)), models, ids, devices=devices)
-
-
-def middle(values: Any) -> float:
-    """The median of the runs that came through, NaN where none did."""
-    return statistics.median(style.finite(values) or [math.nan])
-
-
-def judged(positive: Any) -> str:
-    """How likely the classes are to the median run, from the likelihoods of positive."""
-    return f"{{negative: {1 - middle(positive):.4f}, positive: {middle(positive):.4f}}}"
