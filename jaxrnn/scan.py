@@ -1,5 +1,6 @@
 """The scan over time: one cell, unrolled over whole sequences, with masks and resets."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -26,6 +27,7 @@ def unroll(
     key: Key[Array, ""] | None = None,
     reverse: bool = False,
     factor: int = 1,
+    remat: int | None = None,
 ) -> tuple[Carry, Shaped[Array, "*b t h"]]:
     """The cell applied to every time step in turn: the carry after the last step, and the outputs of all of them.
 
@@ -40,14 +42,20 @@ def unroll(
         key: for cells that draw random numbers: each step gets its own key. Others pay it no heed.
         reverse: scan from the last step to the first; ``ys[..., t, :]`` still belongs to ``xs[..., t, :]``.
         factor: how many steps to lay out in one turn of the compiled loop; changes no number beyond rounding.
+        remat: for the gradient, keep the carry at every so many steps only, and compute the steps between again: in
+            place of what it needs of all ``t`` steps, the backward pass finds ``t / remat`` carries and works out what
+            it needs of ``remat`` steps at a time, for about one more forward pass. Below ``2 * remat`` steps nothing
+            may be spared. Changes no number beyond rounding.
 
     A masked step holds the carry and outputs zero, a row of length 0 returns its initial carry, and NaN or infinity in
     padding reaches neither values nor gradients: padded equals unpadded, in value and gradient.
 
     Raises:
-        ValueError: shapes that do not fit together, both ``lengths`` and ``mask``, a length beyond the time axis, or a
-            carry whose leaves do not lead with the batch dimensions.
+        ValueError: shapes that do not fit together, both ``lengths`` and ``mask``, a length beyond the time axis, a
+            carry whose leaves do not lead with the batch dimensions, or a ``remat`` below 1.
     """
+    if remat is not None and remat < 1:
+        raise ValueError(f"remat must be at least 1, the steps from one kept carry to the next, not {remat}")
     batch_shape, time = _batch_and_time(xs)
     lengths, mask, reset = (None if flags is None else jnp.asarray(flags) for flags in (lengths, mask, reset))
     if lengths is not None:
@@ -78,9 +86,34 @@ def unroll(
             new, y = _where(keep, new, carry), _where(keep, y, 0)
         return new, y
 
+    def steps(carry, inputs):
+        return jax.lax.scan(step, carry, inputs, reverse=reverse, unroll=factor)
+
     time_major = jax.tree.map(lambda a: jnp.moveaxis(a, len(batch_shape), 0), (xs, mask, reset))
-    carry, ys = jax.lax.scan(step, carry, (*time_major, keys), length=time, reverse=reverse, unroll=factor)
+    inputs = (*time_major, keys)
+    carry, ys = steps(carry, inputs) if remat is None else _in_blocks(steps, carry, inputs, time, remat, reverse)
     return carry, jax.tree.map(lambda y: jnp.moveaxis(y, 0, len(batch_shape)), ys)
+
+
+def _in_blocks(
+    steps: Callable[[Carry, Any], tuple[Carry, Any]], carry: Carry, inputs: Any, time: int, size: int, reverse: bool
+) -> tuple[Carry, Any]:
+    """``steps(carry, inputs)``, of whose insides only the carry before each ``size`` steps is kept for the gradient.
+
+    ``inputs`` lead with the time axis. Where ``size`` does not divide it, the last block in scan order is shorter.
+    """
+    block = jax.checkpoint(steps)
+    size = max(1, min(size, time))  # beyond the time axis, one block; of no steps, no blocks, which still have a shape
+    count, rest = divmod(time, size)
+    cut = rest if reverse else time - rest
+    whole, short = (slice(cut, None), slice(cut)) if reverse else (slice(cut), slice(cut, None))
+    blocks = jax.tree.map(lambda a: a[whole].reshape(count, size, *a.shape[1:]), inputs)
+    carry, ys = jax.lax.scan(block, carry, blocks, reverse=reverse)
+    ys = jax.tree.map(lambda y: y.reshape(count * size, *y.shape[2:]), ys)
+    if rest == 0:
+        return carry, ys
+    carry, zs = block(carry, jax.tree.map(lambda a: a[short], inputs))
+    return carry, jax.tree.map(lambda y, z: jnp.concatenate([z, y] if reverse else [y, z]), ys, zs)
 
 
 def _where(flags: Bool[Array, "*b"], tree: Any, other: Any) -> Any:

@@ -1,4 +1,7 @@
-"""The scan over time: what the contract of every cell leaves to say about masks, resets, keys, and mistakes."""
+"""The scan over time: what the contract of every cell leaves to say about masks, resets, keys, steps that are computed
+again for the gradient, and mistakes."""
+
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -6,6 +9,7 @@ import numpy as np
 import pytest
 from flax import nnx
 from hypothesis import given
+from jax.flatten_util import ravel_pytree
 
 from contract import (
     ROWS,
@@ -22,11 +26,13 @@ from contract import (
     loop,
     masks,
     numbers,
+    soon,
     weighed,
     weights_like,
 )
-from jaxrnn.cells import CELLS, Cell, GRUCell
+from jaxrnn.cells import CELLS, Cell, ElmanCell, GRUCell, LSTMCell
 from jaxrnn.scan import lengths_to_mask, unroll
+from jaxrnn.wrappers import Zoneout
 
 every_cell = pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] if name == "elman_relu" else []) for name in CELLS]
@@ -230,6 +236,127 @@ def test_plain_cells_pay_a_key_no_heed(name):
     assert_close(unroll(cell, xs, key=jax.random.key(0)), unroll(cell, xs), 0.0)
 
 
+# --- steps computed again for the gradient ----------------------------------------------------------------------------
+
+LONG = 6
+"""Steps that 1 and 2 divide, 4 does not, and 9 lies beyond."""
+
+
+def zoned_out(in_features, features, *, learn_carry=False, rngs):
+    return Zoneout(GRUCell(in_features, features, learn_carry=learn_carry, rngs=rngs), 0.3)
+
+
+@partial(soon, static_argnames=("reverse", "factor", "remat"))
+def worked(cell, xs, carry, weights, **options):
+    """What `unroll` gives, and the loss gradient to the cell, the inputs (those that are floats) and the carry."""
+
+    def loss(cell, xs, carry):
+        out = unroll(cell, xs, carry=carry, **options)
+        return weighed(out, weights), out
+
+    gradients, out = jax.grad(loss, argnums=(0, 1, 2), has_aux=True, allow_int=True)(cell, xs, carry)
+    floats = [leaf for leaf in jax.tree.leaves(gradients) if leaf.dtype != jax.dtypes.float0]
+    return out, floats
+
+
+@pytest.mark.parametrize(
+    "make, remat, reverse",
+    [
+        *((ElmanCell, remat, False) for remat in (1, 4, 9)),
+        *((ElmanCell, remat, True) for remat in (2, 4)),
+        (zoned_out, 4, False),
+        *(pytest.param(make, 4, True, marks=pytest.mark.slow) for make in (LSTMCell, Noisy, zoned_out)),
+    ],
+)
+def test_remat_changes_nothing(make, remat, reverse):
+    """In value or in gradient, with masks, resets and random numbers; and what is in the padding reaches neither."""
+    with float64():
+        cell = cell_of(make)
+        mask, reset = numbers((*ROWS, LONG), seed=1) > -0.5, numbers((*ROWS, LONG), seed=2) > 0.5
+        assert np.any(~mask) and np.any(reset & mask)
+        xs = np.where(mask[..., None], numbers((*ROWS, LONG, D)), np.nan)
+        weights = weights_like((carry_like(cell), np.zeros((*ROWS, LONG, H))))
+        options = {"mask": mask, "reset": reset, "key": jax.random.key(0), "reverse": reverse}
+        plain = worked(cell, xs, carry_like(cell), weights, **options)
+        assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(plain))
+        assert_close(worked(cell, xs, carry_like(cell), weights, **options, remat=remat), plain)
+
+
+@pytest.mark.parametrize("batch_shape, reverse", [((), True), pytest.param((2,), False, marks=pytest.mark.slow)])
+def test_remat_changes_nothing_of_any_inputs(batch_shape, reverse):
+    """Pytrees of them, integers among them, with one batch dimension or none; with lengths, and with ``factor``."""
+    with float64():
+        cell, shape = TimedCell(D, H, rngs=nnx.Rngs(0)), (*batch_shape, LONG)
+        xs = {
+            "features": numbers((*shape, D)),
+            "gap": np.abs(numbers((*shape, 1), seed=1)),
+            "ticks": np.arange(np.prod(shape)).reshape(*shape, 1) % 3,
+        }
+        start = numbers((*batch_shape, H), seed=3)
+        weights = weights_like((start, np.zeros((*shape, H))))
+        options = {"lengths": np.full(batch_shape, LONG - 1), "reverse": reverse, "factor": 3}
+        plain = worked(cell, xs, start, weights, **options)
+        assert_close(worked(cell, xs, start, weights, **options, remat=4), plain)
+
+
+def test_remat_of_no_steps_changes_nothing():
+    with float64():
+        cell, xs, start = gru(), np.zeros((*ROWS, 0, D)), carry_like(gru())
+        weights = weights_like((start, np.zeros((*ROWS, 0, H))))
+        assert_close(worked(cell, xs, start, weights, remat=3), worked(cell, xs, start, weights))
+
+
+def test_remat_changes_no_higher_derivative():
+    """Forward over reverse, so forward derivatives too."""
+    with float64():
+        cell, xs = cell_of(ElmanCell), numbers((LONG, D))
+        point, build = ravel_pytree((cell, xs, carry_like(cell, ())))
+        weights = weights_like(jax.eval_shape(unroll, cell, xs))
+
+        def f(point, remat):
+            cell, xs, carry = build(point)
+            return weighed(unroll(cell, xs, carry=carry, remat=remat), weights)
+
+        slope = soon(lambda point, remat: jax.jvp(lambda p: f(p, remat), (point,), (point,))[1], static_argnums=1)
+        hessian = soon(jax.hessian(f), static_argnums=1)
+        assert np.any(hessian(point, None))
+        assert_close(slope(point, 4), slope(point, None))
+        assert_close(hessian(point, 4), hessian(point, None))
+
+
+def test_remat_under_vmap_over_parameters_changes_nothing():
+    with float64():
+        xs, start = numbers((*ROWS, LONG, D)), numbers((*ROWS, H), seed=1)
+        cells = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(cell_of(ElmanCell, seed) for seed in range(3)))
+        weights = weights_like((start, np.zeros((*ROWS, LONG, H))))
+
+        def together(**options):
+            return jax.vmap(lambda cell: worked(cell, xs, start, weights, **options))(cells)
+
+        assert_close(together(remat=4), together())
+
+
+def test_remat_sees_weights_changed_in_place():
+    with float64():
+        cell, xs = cell_of(ElmanCell), numbers((LONG, D))
+        before = unroll(cell, xs, remat=4)
+        cell.w_h[...] = cell.w_h[...] * 1.5
+        after = unroll(cell, xs, remat=4)
+        assert np.max(np.abs(after[1] - before[1])) > 0.01
+        assert_close(after, unroll(cell, xs))
+
+
+def test_remat_spares_memory():
+    cell = jax.eval_shape(lambda: GRUCell(8, 8, rngs=nnx.Rngs(0)))
+
+    def bytes_of(remat):
+        gradient = jax.grad(lambda cell, xs: jnp.sum(unroll(cell, xs, remat=remat)[1][:, -1]), argnums=(0, 1))
+        compiled = soon(gradient).lower(cell, jax.ShapeDtypeStruct((16, 512, 8), jnp.float32)).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    assert 0 < bytes_of(16) < bytes_of(None) / 2
+
+
 # --- mistakes ---------------------------------------------------------------------------------------------------------
 
 ONES = np.ones((2, T), bool)
@@ -252,6 +379,8 @@ ONES = np.ones((2, T), bool)
         ({"lengths": np.array([[1, 2]])}, r"lengths must be integers of shape \(2,\).* of shape \(1, 2\)"),
         ({"carry": np.zeros((3, H))}, r"carry must lead with the batch dimensions \(2,\).*has shape \(3, 4\)"),
         ({"carry": np.zeros(H)}, r"carry must lead with the batch dimensions \(2,\).*has shape \(4,\)"),
+        ({"remat": 0}, "remat must be at least 1.*not 0"),
+        ({"remat": -2}, "remat must be at least 1.*not -2"),
     ],
 )
 def test_options_that_do_not_fit_are_named(options, message):
