@@ -13,7 +13,7 @@ from flax import nnx
 
 from jaxrnn.cells import CELLS, Cell
 from jaxrnn.scan import lengths_to_mask, unroll
-from jaxrnn.typing import Array, ArrayLike, Bool, Carry, Float, Key, Shaped
+from jaxrnn.typing import Array, ArrayLike, Bool, Carry, Float, Int, Key, Shaped
 
 Merge = Literal["concat", "sum", "mean", "product"]
 """How a bidirectional layer joins the outputs of its two directions."""
@@ -84,16 +84,19 @@ class Bidirectional(nnx.Module):
         xs: Any,
         *,
         carry: Carry | None = None,
+        lengths: Int[ArrayLike, "*b"] | None = None,
+        mask: Bool[ArrayLike, "*b t"] | None = None,
         reset: Bool[ArrayLike, "*b t"] | None = None,
         key: Key[Array, ""] | None = None,
-        **masks: Any,
+        **options: Any,
     ) -> tuple[Carry, Shaped[Array, "*b t h"]]:
         """``(carry, ys)``; the options are those of `jaxrnn.scan.unroll`."""
         carries = (None, None) if carry is None else carry
         keys = (None, None) if key is None else jax.random.split(key)
-        forward, ys = unroll(self.forward, xs, carry=carries[0], reset=reset, key=keys[0], **masks)
-        reset = None if reset is None else _seen_from_the_end(reset, **masks)
-        backward, zs = unroll(self.backward, xs, carry=carries[1], reset=reset, key=keys[1], reverse=True, **masks)
+        options = {"lengths": lengths, "mask": mask, **options}
+        forward, ys = unroll(self.forward, xs, carry=carries[0], reset=reset, key=keys[0], **options)
+        reset = None if reset is None else _seen_from_the_end(reset, lengths=lengths, mask=mask)
+        backward, zs = unroll(self.backward, xs, carry=carries[1], reset=reset, key=keys[1], reverse=True, **options)
         return (forward, backward), _MERGES[self.merge](ys, zs)
 
     def initial_carry(self, batch_shape: tuple[int, ...]) -> Carry:
@@ -105,7 +108,7 @@ class Bidirectional(nnx.Module):
 
 
 def _seen_from_the_end(
-    reset: Bool[ArrayLike, "*b t"], *, lengths: ArrayLike | None = None, mask: Bool[ArrayLike, "*b t"] | None = None
+    reset: Bool[ArrayLike, "*b t"], *, lengths: ArrayLike | None, mask: Bool[ArrayLike, "*b t"] | None
 ) -> Bool[Array, "*b t"]:
     """The resets that part a row for a backward scan where ``reset`` parts it for a forward one.
 

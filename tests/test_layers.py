@@ -66,7 +66,7 @@ def test_a_recurrent_layer_is_its_cell_unrolled():
     with float64():
         layer, xs = Recurrent(cell_of(LSTMCell)), inputs()
         mask, reset = numbers((*ROWS, T), 1) > 0, numbers((*ROWS, T), 2) > 0
-        options = {"mask": mask, "reset": reset, "reverse": True}
+        options = {"mask": mask, "reset": reset, "reverse": True, "factor": 2, "remat": 3}
         carry, ys = layer(xs, **options)
         assert_close((carry, ys), unroll(layer.cell, xs, **options), 0.0)
         assert_close(layer.initial_carry(ROWS), layer.cell.initial_carry(ROWS), 0.0)
@@ -117,6 +117,18 @@ def test_a_reset_parts_a_row_for_both_directions():
         assert_close(layer(xs, reset=reset), ((last_end, first_end), jnp.concatenate([first, last], axis=-2)))
 
 
+def test_bidirectional_spares_the_memory_of_both_directions():
+    """Of one alone, no less than half would be left."""
+    layer = jax.eval_shape(lambda: Bidirectional(*(GRUCell(8, 8, rngs=nnx.Rngs(0)) for _ in range(2)), merge="sum"))
+
+    def bytes_of(remat):
+        gradient = jax.grad(lambda layer, xs: jnp.sum(layer(xs, remat=remat)[1][:, 100]), argnums=(0, 1))
+        compiled = soon(gradient).lower(layer, jax.ShapeDtypeStruct((16, 512, 8), jnp.float32)).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    assert 0 < bytes_of(16) < bytes_of(None) / 2
+
+
 def test_directions_draw_their_own_noise():
     layer = Bidirectional(Noisy(D, H, rngs=nnx.Rngs(0)), Noisy(D, H, rngs=nnx.Rngs(0)))
     xs = jnp.ones((1, D))
@@ -147,6 +159,24 @@ def test_a_stack_is_its_layers_one_above_the_other(bidirectional):
         assert_close((carry, ys), (tuple(ends), zs), 0.0)
         assert_close(layers.output(carry), layers.layers[-1].output(ends[-1]), 0.0)
         assert_close(layers.initial_carry(ROWS), tuple(layer.initial_carry(ROWS) for layer in layers.layers), 0.0)
+
+
+def test_steps_in_one_turn_or_computed_again_change_nothing_of_a_stack():
+    """In value or gradient, with resets and masks, which both directions have to see."""
+    with float64():
+        layers, xs = layers_of("elman", (4,), bidirectional=True), inputs()
+        lengths, reset = np.array([[0, T], [3, 2]]), numbers((*ROWS, T), 1) > 0
+        weights = weights_like(jax.eval_shape(layers, xs))
+
+        @partial(soon, static_argnames=("factor", "remat"))
+        def work(layers, xs, **options):
+            def loss(layers, xs):
+                out = layers(xs, lengths=lengths, reset=reset, **options)
+                return weighed(out, weights), out
+
+            return jax.grad(loss, argnums=(0, 1), has_aux=True)(layers, xs)
+
+        assert_close(work(layers, xs, remat=3, factor=2), work(layers, xs))
 
 
 def test_stack_takes_a_name_or_a_maker():
