@@ -1,7 +1,7 @@
 """How the benchmark measures: our trainer and PyTorch's network, turns in a race, and what they come to.
 
-What the training steps of `experiments.benchmark`, the sweeps of `experiments.benchmark_sweeps` and the language models
-of `experiments.benchmark_text` share. Not a command itself.
+What the training steps of `experiments.benchmark`, the sweeps of `experiments.benchmark_sweeps`, the language models of
+`experiments.benchmark_text` and the reviews of `experiments.benchmark_reviews` share. Not a command itself.
 """
 
 import itertools
@@ -18,12 +18,11 @@ import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
 
-from jaxrnn import plots
 from jaxrnn.cells import CELLS
 from jaxrnn.interop import to_torch_state_dict
 from jaxrnn.layers import stack
-from jaxrnn.models import Classifier, LanguageModel
-from jaxrnn.train import Devices, Hparams, Programs, Stream, Task, example_of, spread
+from jaxrnn.models import Classifier, LanguageModel, TextClassifier
+from jaxrnn.train import Data, Devices, Hparams, Programs, Task, example_of, spread
 from jaxrnn.typing import Array, Bias, Key
 
 
@@ -74,7 +73,7 @@ class Ours:
     def __init__(
         self,
         task: Task,
-        data: tuple[Any, Any] | Stream,
+        data: Data,
         devices: Devices = None,
         *,
         keys: Key[Array, "r"] | None = None,
@@ -124,8 +123,8 @@ TORCH: dict[str, tuple[str, dict[str, str]]] = {
 """PyTorch's module, and its options, for those of our cells that it has."""
 
 
-def torch_weights(model: Classifier | LanguageModel) -> dict[str, np.ndarray]:
-    """Our model's weights by the names that they have in a `torch_network`."""
+def torch_weights(model: Classifier | LanguageModel | TextClassifier) -> dict[str, np.ndarray]:
+    """The weights of our model's layers and head by the names that they have in a `torch_network`."""
     rnn = {f"rnn.{name}": tensor.numpy() for name, tensor in to_torch_state_dict(model.layers).items()}
     kernel, bias = (np.array(param) for param in (model.head.kernel, model.head.bias))
     return {**rnn, "head.weight": kernel.T, "head.bias": bias}
@@ -155,16 +154,21 @@ def installed(package: str) -> bool:
 K = TypeVar("K")
 
 
-def race(trainers: Mapping[K, Trainer], steps: int, rounds: int) -> dict[K, list[float]]:
-    """The milliseconds of a step by library, one number a round; who begins changes from round to round."""
+def race(trainers: Mapping[K, Trainer], steps: int | Mapping[K, int], rounds: int) -> dict[K, list[float]]:
+    """The milliseconds of a step by library, one number a round; who begins changes from round to round.
+
+    A turn has so many ``steps``, the same of all libraries or each its own.
+    """
+    turns = {library: steps if isinstance(steps, int) else steps[library] for library in trainers}
     times: dict[K, list[float]] = {library: [] for library in trainers}
     order = list(trainers)
     for _ in range(rounds):
         for library in order:
-            trainers[library](2)  # off the clock: the threads of the one before still spin, and the caches are its own
+            # off the clock: the threads of the one before still spin, and the caches are its own
+            trainers[library](min(2, turns[library]))
             clock = time.perf_counter()
-            trainers[library](steps)
-            times[library].append(1e3 * (time.perf_counter() - clock) / steps)
+            trainers[library](turns[library])
+            times[library].append(1e3 * (time.perf_counter() - clock) / turns[library])
         order = order[1:] + order[:1]
     return times
 
@@ -210,7 +214,7 @@ class Measured(NamedTuple):
     row: str
     unit: str
     times: Mapping[str, Sequence[float]]
-    """By library: ``ours``, and those of ``torch`` and ``flax`` that there are."""
+    """By library: ``ours``, and those of the others that there are."""
     parameters: int
     flops: float = math.nan
 
@@ -234,9 +238,10 @@ class Measured(NamedTuple):
         return named
 
     def lines(self, speed: float) -> Iterator[dict[str, Any]]:
-        """The lines of ``benchmark.csv``, one a library, empty for one that is not there."""
+        """The lines of ``benchmark.csv``, one a library: ours, PyTorch and Flax, empty for one that is not there, and
+        what else was measured."""
         floor = self.floor(speed) if math.isfinite(self.floor(speed)) else None
-        for library in plots.LIBRARIES:
+        for library in dict.fromkeys(("ours", "torch", "flax", *self.times)):
             there = library in self.times
             yield {
                 **{"row": self.row, "library": library, "unit": self.unit, "parameters": self.parameters},
