@@ -7,7 +7,7 @@ pixels -> 150 -> 10, batch 128. The libraries take turns in one process, so that
 all, and every ratio is of two turns of the same round. The floor is the time of the step's matrix products alone, at
 the highest speed that this machine reaches with a large one. PyTorch comes with the extra ``bench``; a cell or a
 library that is not there leaves its place empty. The rows that are sweeps, many runs at once, come from
-`benchmark_sweeps`, and those of language models from `benchmark_text`.
+`benchmark_sweeps`, those of language models from `benchmark_text`, and that of reviews from `benchmark_reviews`.
 """
 
 import inspect
@@ -36,7 +36,8 @@ from flax import nnx
 from rich.console import Console
 from rich.table import Table
 
-from experiments import benchmark_sweeps, benchmark_text, measuring, mnist_gru
+from experiments import benchmark_reviews, benchmark_sweeps, benchmark_text, measuring, mnist_gru
+from experiments.benchmark_reviews import QUICK_REVIEWS, REVIEWS, ReviewScale
 from experiments.benchmark_sweeps import QUICK_SWEEPS, SWEEPS, Sweep
 from experiments.benchmark_text import QUICK_TEXTS, TEXTS, Scale
 from experiments.measuring import TORCH, Measured, Ours, Outcome, Shape, Trainer
@@ -53,7 +54,7 @@ from jaxrnn.typing import Bias
 COMMANDS = ("command", "first_batch")
 """The rows that are whole processes, start-up and compilation included."""
 
-ROWS = (*CELLS, *SWEEPS, *TEXTS, *COMMANDS)
+ROWS = (*CELLS, *SWEEPS, *TEXTS, *REVIEWS, *COMMANDS)
 
 RowName = Annotated[str, tyro.conf.arg(constructor=tyro.extras.literal_type_from_choices(ROWS))]
 
@@ -69,9 +70,9 @@ class Settings(command.Settings):
     rows: tuple[RowName, ...] = ()
     """What to measure: training steps by the cell's name; sweep_elman and sweep_lstm, many runs that learn palindromes,
     and sweep_tiny, many tiny networks, a step of one of them; generate and generate_64, characters written by a
-    two-layer LSTM, one text or 64 side by side; char_lm, a training step of that command's network; command, 10 epochs
-    of mnist_gru from start to end; first_batch, the same command up to its first training step. All where not given
-    (under --quick, no commands)."""
+    two-layer LSTM, one text or 64 side by side; char_lm, a training step of that command's network; imdb_gru, a film
+    review that imdb_gru --mask trains on; command, 10 epochs of mnist_gru from start to end; first_batch, the same
+    command up to its first training step. All where not given (under --quick, no commands)."""
     repeats: int = 11
     """Rounds, in each of which every library has one turn."""
     devices: int | None = None
@@ -90,16 +91,23 @@ SMALL = Shape(batch=64, time=8, features=8, hidden=16, classes=10, examples=1_43
 
 EPOCHS = 10
 
+COST = {"ms": "ms a step", "us": "\N{MICRO SIGN}s a character", "ms_review": "ms a review"}
+"""What is measured, but for the commands, by its unit."""
+
+IN_A_SECOND = {"us": 1e6, "ms_review": 1e3}
+"""How many of a unit a second has, of those whose tables say how many characters or reviews it sees."""
+
 
 def main(name: str, settings: Settings) -> dict[str, Any]:
     """Measure, and leave a run folder; returns what its ``result.json`` says."""
     began = time.perf_counter()
     if settings.repeats < 1:
         raise SettingsError(f"--repeats must be at least 1, not {settings.repeats}")
-    rows = tuple(dict.fromkeys(settings.rows)) or ((*CELLS, *SWEEPS, *TEXTS) if settings.quick else ROWS)
+    rows = tuple(dict.fromkeys(settings.rows)) or ((*CELLS, *SWEEPS, *TEXTS, *REVIEWS) if settings.quick else ROWS)
     shape = SMALL if settings.quick else MNIST
     sweeps = {row: sweep for row, sweep in (QUICK_SWEEPS if settings.quick else SWEEPS).items() if row in rows}
     scales = {row: scale for row, scale in (QUICK_TEXTS if settings.quick else TEXTS).items() if row in rows}
+    reviews = {row: scale for row, scale in (QUICK_REVIEWS if settings.quick else REVIEWS).items() if row in rows}
     try:
         devices = list(spread(1, shape.batch, settings.devices).devices.flat)
     except ValueError as error:
@@ -122,6 +130,7 @@ def main(name: str, settings: Settings) -> dict[str, Any]:
     }
     config |= {row: {"runs": sweep.runs, **sweep.shape._asdict()} for row, sweep in sweeps.items()}
     config |= {row: scale._asdict() for row, scale in scales.items()}
+    config |= {row: scale._asdict() for row, scale in reviews.items()}
     runfolder.write_json(out / "config.json", config)
 
     measured: list[Measured] = []
@@ -137,13 +146,14 @@ def main(name: str, settings: Settings) -> dict[str, Any]:
                 outcome = benchmark_sweeps.measure(row, sweeps[row], settings.repeats, settings.devices)
             elif row in scales:
                 outcome = benchmark_text.measure(row, scales[row], settings.repeats, settings.devices)
+            elif row in reviews:
+                outcome = benchmark_reviews.measure(row, reviews[row], settings.repeats, settings.devices)
             else:
                 outcome = measure(row, shape, settings.repeats, settings.devices)
         measured.append(outcome.measured)
         costs += outcome.costs
         warming += outcome.warming
-        what = "ms a step" if outcome.measured.unit == "ms" else "\N{MICRO SIGN}s a character"
-        console.print(f"{row}: {_cell(outcome.measured.times['ours'])} {what}")
+        console.print(f"{row}: {_cell(outcome.measured.times['ours'])} {COST[outcome.measured.unit]}")
     if dataset is not None:
         measured += commands(rows, settings, dataset, console)
 
@@ -159,12 +169,13 @@ def main(name: str, settings: Settings) -> dict[str, Any]:
         title = "What a run costs when many are trained at once, on " + runfolder.describe_devices(devices)
         runfolder.save_figure(cost_per_run(costs, title), out / "sweeps.png")
     total = time.perf_counter() - began
+    steps = None if set(CELLS).isdisjoint(rows) else shape
     result = runfolder.write_result(
         out,
         experiment=name,
         command=command.command_line(name),
         finished=True,
-        dataset=_facts(shape if not set(CELLS).isdisjoint(rows) else None, bool(sweeps), bool(scales), dataset),
+        dataset=_facts(steps, bool(sweeps), bool(scales), bool(reviews), dataset),
         config=config,
         parameters=sum(result.parameters for result in measured),  # of every row's model; each has a metric too
         metrics={key: value for result in measured for key, value in result.metrics(speed).items()}
@@ -173,7 +184,7 @@ def main(name: str, settings: Settings) -> dict[str, Any]:
         seconds={"total": total, "compile": warming, "train": total - warming},
         devices=devices,
     )
-    _conclude(console, measured, speed, shape, sweeps, scales, settings, out)
+    _conclude(console, measured, speed, shape, sweeps, scales, reviews, settings, out)
     return result
 
 
@@ -428,10 +439,15 @@ def torch_mnist(folder, epochs, batch, only_first_step=False):
 # What is left behind.
 
 
-def _facts(shape: Shape | None, sweeps: bool, texts: bool, dataset: Dataset | None) -> runfolder.DatasetFacts:
+def _facts(
+    shape: Shape | None, sweeps: bool, texts: bool, reviews: bool, dataset: Dataset | None
+) -> runfolder.DatasetFacts:
     """What was really computed on: of steps random bytes, of sweeps what they draw, of language models random
-    characters, of commands a data set."""
-    named = {"random bytes": shape, "palindromes and random numbers": sweeps, "random characters": texts}
+    characters, of reviews random words, of commands a data set."""
+    named = {
+        **{"random bytes": shape, "palindromes and random numbers": sweeps},
+        **{"random characters": texts, "random words": reviews},
+    }
     drawn = [name for name, there in named.items() if there]
     if not drawn:
         assert dataset is not None
@@ -454,18 +470,21 @@ def _conclude(
     shape: Shape,
     sweeps: Mapping[str, Sweep],
     scales: Mapping[str, Scale],
+    reviews: Mapping[str, ReviewScale],
     settings: Settings,
     out: Path,
 ) -> None:
-    """Print the tables: of the steps, of the sweeps, of the language models, and of the commands."""
+    """Print the tables: of the steps, of the sweeps, of the language models, of the reviews, and of the commands."""
     rounds = f"median (interquartile range) of {settings.repeats} rounds"
     networks = "".join(f"\n{row}: {sweep.runs} runs, {sweep.shape.sizes}" for row, sweep in sweeps.items())
     of_text = "".join(f"\n{row}: {scale.sizes}, batch {scale.batch}" for row, scale in scales.items())
+    of_reviews = "".join(f"\n{row}: {scale.sizes}, batch {scale.batch}" for row, scale in reviews.items())
     tables = {
-        f"A training step, {shape.sizes}: {rounds}": (CELLS, "ms", list(plots.LIBRARIES)),
+        f"A training step, {shape.sizes}: {rounds}": (CELLS, "ms", ["ours", "torch", "flax"]),
         f"A training step of one of many runs at once: {rounds}{networks}": (sweeps, "ms", ["ours", "torch"]),
         f"A training step of a language model: {rounds}{of_text}": (scales, "ms", ["ours", "torch"]),
         f"Characters written a second, all texts together: {rounds}{of_text}": (scales, "us", ["ours", "torch"]),
+        f"Reviews trained on a second: {rounds}{of_reviews}": (reviews, "ms_review", ["ours", "torch", "torch_packed"]),
         f"From the start of the process: mnist_gru, {EPOCHS} epochs, run once": (None, "s", ["ours", "torch"]),
     }
     for title, (names, unit, libraries) in tables.items():
@@ -475,14 +494,16 @@ def _conclude(
         peers = libraries[1:]
         table = Table(title=title, title_justify="left")
         table.add_column("row", no_wrap=True)
-        said = "per s" if unit == "us" else unit
+        a_second = IN_A_SECOND.get(unit)
+        said = unit if a_second is None else "per s"
         columns = [f"{plots.LIBRARIES[library].name}\n{said}" for library in libraries]
         columns += [f"{plots.LIBRARIES[library].name}\n/ ours" for library in peers]
         for column in ["parameters", *columns, *(["floor\nms", "ours\n/ floor"] if unit == "ms" else [])]:
             table.add_column(column, justify="right", no_wrap=True)
         for result in rows:
             shown = {
-                library: 1e6 / np.array(times) if unit == "us" else times for library, times in result.times.items()
+                library: times if a_second is None else a_second / np.array(times)
+                for library, times in result.times.items()
             }
             cells = [_cell(shown.get(library)) for library in libraries]
             cells += [_cell(result.ratio(library) if library in result.times else None) for library in peers]

@@ -15,8 +15,9 @@ import pytest
 import tyro
 from flax import nnx
 
-from experiments import benchmark, benchmark_sweeps, benchmark_text, measuring
+from experiments import benchmark, benchmark_reviews, benchmark_sweeps, benchmark_text, measuring
 from experiments.benchmark import FLAX, MNIST, Settings, contestants, mnist_task
+from experiments.benchmark_reviews import REVIEWS
 from experiments.benchmark_sweeps import SWEEPS
 from experiments.benchmark_text import TEXTS
 from experiments.measuring import TORCH, Measured, Ours, Outcome, Shape, flops
@@ -50,7 +51,12 @@ def without_clock(monkeypatch):
         unit = "us" if scale.kind == "writing" else "ms"
         return Outcome(Measured(row, unit, {"ours": [2.0] * rounds, "torch": [8.0] * rounds}, 1234), 0.0)
 
+    def pretend_reviews(row, scale, rounds, devices=None):
+        times = {"ours": [4.0] * rounds, "torch": [20.0] * rounds, "torch_packed": [80.0] * rounds}
+        return Outcome(Measured(row, "ms_review", times, 1234), 0.0)
+
     monkeypatch.setattr(benchmark, "contestants", pretend)
+    monkeypatch.setattr(benchmark_reviews, "measure", pretend_reviews)
     monkeypatch.setattr(benchmark_text, "measure", pretend_text)
     monkeypatch.setattr(benchmark_sweeps, "measure", pretend_sweep)
     monkeypatch.setattr(measuring, "product_speed", lambda size, devices: 100.0)
@@ -155,6 +161,14 @@ def test_a_round_is_a_turn_of_each_and_another_begins_the_next():
     assert "".join(name for name, steps in turns if steps == 7) == "abcbcacababc"
 
 
+def test_turns_can_be_of_different_sizes_and_what_goes_before_is_no_larger():
+    turns = []
+    trainers = {name: lambda steps, name=name: turns.append((name, steps)) for name in "ab"}
+    times = measuring.race(trainers, {"a": 5, "b": 1}, 2)
+    assert {name: len(values) for name, values in times.items()} == {"a": 2, "b": 2}
+    assert turns == [("a", 2), ("a", 5), ("b", 1), ("b", 1), ("b", 1), ("b", 1), ("a", 2), ("a", 5)]
+
+
 # That all compute the same.
 
 
@@ -183,8 +197,8 @@ def test_flax_takes_the_same_steps_where_it_has_the_same_biases(cell):
 
 
 def test_every_registered_cell_and_sweep_can_be_asked_for():
-    assert tyro.cli(Settings, args=["--rows", *CELLS, *SWEEPS, *TEXTS, "command"]).rows == (
-        *CELLS, *SWEEPS, *TEXTS, "command",
+    assert tyro.cli(Settings, args=["--rows", *CELLS, *SWEEPS, *TEXTS, *REVIEWS, "command"]).rows == (
+        *CELLS, *SWEEPS, *TEXTS, *REVIEWS, "command",
     )  # fmt: skip
 
 
@@ -192,7 +206,7 @@ def test_every_registered_cell_has_a_row_and_a_new_one_too(monkeypatch, without_
     monkeypatch.setitem(CELLS, "twin", CELLS["gru"])
     assert run(tmp_path / "run", "--quick") == 0
     result, lines = left(tmp_path / "run")
-    assert [line["row"] for line in lines if line["library"] == "ours"] == [*CELLS, *SWEEPS, *TEXTS]
+    assert [line["row"] for line in lines if line["library"] == "ours"] == [*CELLS, *SWEEPS, *TEXTS, *REVIEWS]
     assert {f"{cell}_{what}" for cell in CELLS for what in ("ours_ms", "ratio_flax", "floor_ms")} < set(
         result["metrics"]
     )
@@ -258,6 +272,23 @@ def test_what_is_written_is_counted_in_characters_a_second(without_clock, tmp_pa
     assert result["config"]["generate_64"]["batch"] == 64 and result["dataset"]["name"] == "random characters"
     said = capsys.readouterr().out
     assert "generate_64: 87 -> 128 -> 128 -> 87, batch 64" in said and "500000" in said and "125000" in said
+
+
+def test_what_is_trained_on_is_counted_in_reviews_a_second(without_clock, tmp_path, capsys):
+    assert run(tmp_path / "run", "--rows", "imdb_gru", "gru", "--repeats", "2") == 0
+    result, lines = left(tmp_path / "run")
+    assert result["metrics"]["imdb_gru_torch_packed_ms_review"]["runs"] == [80, 80]
+    assert result["metrics"]["imdb_gru_ratio_torch_packed"]["runs"] == [20, 20]
+    assert result["config"]["imdb_gru"]["turns"] == {"ours": 20, "torch": 3, "torch_packed": 1}
+    assert result["dataset"]["name"] == "random bytes, random words"
+    assert [(line["row"], line["library"]) for line in lines if line["median"]] == [
+        *[("imdb_gru", library) for library in ("ours", "torch", "torch_packed")],
+        *[("gru", library) for library in ("ours", "torch", "flax")],
+    ]
+    steps, of_reviews = capsys.readouterr().out.split("Reviews trained on a second")
+    assert "PyTorch, packed" in of_reviews and "PyTorch, packed" not in steps and "Flax" not in of_reviews
+    assert "imdb_gru: 20,002 ids -> 256 -> 256 -> 256 -> 1, up to 400 words, batch 128" in of_reviews
+    assert re.search(r"imdb_gru .*1,234.* 250 .* 50\.0 .* 12\.5 .* 5\.00 .* 20\.0 ", of_reviews)
 
 
 @pytest.mark.parametrize(

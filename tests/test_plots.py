@@ -190,16 +190,33 @@ def test_timings_are_dots_by_library_with_whiskers_and_a_floor():
 
 
 def test_timings_of_one_unit_are_one_panel_and_nothing_is_cut_off(tmp_path):
-    lines = [timing(cell, library, 12.345) for cell in ("elman", "elman_relu") for library in plots.LIBRARIES]
+    libraries = ("ours", "torch", "flax")
+    lines = [timing(cell, library, 12.345) for cell in ("elman", "elman_relu") for library in libraries]
     figure = plots.timings(lines, "")
     (axes,) = figure.axes
     assert [text.get_text() for text in axes.texts] == ["12.3"] * 6
     assert_legible(figure, tmp_path / "a.png")
 
 
-def test_timings_of_three_units_have_room_for_three_panels(tmp_path):
-    figure = plots.timings([timing("gru", "ours", 12.3, unit=unit) for unit in ("s", "us", "ms")], "")
-    assert [axes.get_xlabel().rpartition(" ")[2] for axes in figure.axes] == ["(ms)", "(\N{MICRO SIGN}s)", "(s)"]
+def test_timings_of_four_units_have_room_for_four_panels(tmp_path):
+    figure = plots.timings([timing("gru", "ours", 12.3, unit=unit) for unit in ("s", "us", "ms_review", "ms")], "")
+    assert [axes.get_xlabel() for axes in figure.axes] == [
+        "one training step (ms)",
+        "one character written (\N{MICRO SIGN}s)",
+        "one review trained on (ms)",
+        "from the start of the process (s)",
+    ]
+    assert_legible(figure, tmp_path / "a.png")
+
+
+def test_timings_of_reviews_have_packed_sequences_below_padded_ones(tmp_path):
+    medians = {"ours": 8, "torch": 20, "flax": None, "torch_packed": 80}
+    lines = [timing("imdb_gru", library, median, unit="ms_review") for library, median in medians.items()]
+    figure = plots.timings([*lines, *(timing("gru", library, 10) for library in ("ours", "torch", "flax"))], "")
+    steps, reviews = figure.axes
+    assert dots(steps) == [(10, -0.26, "o"), (10, 0, "s"), (10, 0.26, "^")]
+    assert dots(reviews) == [(8, -0.26, "o"), (20, 0, "s"), (80, 0.26, "D")]
+    assert words(figure)[1:] == ["jaxrnn", "PyTorch", "PyTorch, packed", "Flax"]
     assert_legible(figure, tmp_path / "a.png")
 
 

@@ -18,6 +18,7 @@ class _Library(NamedTuple):
 LIBRARIES = {
     "ours": _Library("jaxrnn", Look(style.BLUE, marker="o")),
     "torch": _Library("PyTorch", Look(style.ORANGE, marker="s")),
+    "torch_packed": _Library("PyTorch, packed", Look(style.PURPLE, marker="D")),
     "flax": _Library("Flax", Look(style.GREEN, marker="^")),
 }
 """The libraries that the benchmark sets side by side."""
@@ -26,6 +27,7 @@ _FLOOR = "floor (matrix products alone)"
 _UNITS = {
     "ms": "one training step (ms)",
     "us": "one character written (\N{MICRO SIGN}s)",
+    "ms_review": "one review trained on (ms)",
     "s": "from the start of the process (s)",
 }
 
@@ -47,6 +49,7 @@ def timings(rows: Sequence[Mapping[str, Any]], title: str) -> "Figure":
     beside = figure.subplots(1, max(len(panels), 1), squeeze=False)[0]
     for (unit, lines), axes in zip(panels.items(), beside, strict=False):  # of no panel, the axes stay empty
         names = list(dict.fromkeys(row["row"] for row in lines))
+        libraries = [library for library in LIBRARIES if any(row["library"] == library for row in lines)]
         for row in lines:
             library, place = LIBRARIES[row["library"]], names.index(row["row"])
             if row["floor"] is not None:
@@ -54,7 +57,7 @@ def timings(rows: Sequence[Mapping[str, Any]], title: str) -> "Figure":
                 (entries[_FLOOR],) = axes.plot([row["floor"]] * 2, level, color=style.BLACK, linewidth=2.5)
             if row["median"] is None:
                 continue
-            height = place + 0.26 * (list(LIBRARIES).index(row["library"]) - 1)
+            height = place + 0.26 * (libraries.index(row["library"]) - 1)
             quartiles = row["lower_quartile"], row["upper_quartile"]
             entries[library.name] = style.dot(axes, row["median"], height, library.look, across=quartiles)
             axes.annotate(
