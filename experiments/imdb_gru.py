@@ -4,9 +4,8 @@ python -m experiments.imdb_gru [--data-dir FOLDER] [--mask] [--epochs 20]
 """
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from typing import Self
 
 from experiments import reviews, reviews_recurrent
 from experiments.reviews_recurrent import RecurrentSettings, main
@@ -39,10 +38,6 @@ class Settings(RecurrentSettings):
     """Its learning rate (the highest, under a schedule)."""
     epochs: int = 20
     """Passes over the training data."""
-
-    @classmethod
-    def quick_defaults(cls) -> Self:
-        return replace(super().quick_defaults(), layers=2)
 
 
 def study(settings: Settings, data: None = None) -> Study:

@@ -4,10 +4,10 @@ Not a command itself.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import jax
 import numpy as np
@@ -64,6 +64,10 @@ class RecurrentSettings(ReviewSettings):
             raise SettingsError("--carry-state carries on where a row ended: it needs one direction")
         if self.dtype != "float32" and jax.default_backend() == "cpu":
             raise SettingsError(f"--dtype {self.dtype} is for accelerators: a CPU gains nothing by it")
+
+    @classmethod
+    def quick_defaults(cls) -> Self:
+        return replace(super().quick_defaults(), buckets=2)
 
 
 def main(make_study: Callable[[Any], Study], name: str, settings: RecurrentSettings) -> Any:

@@ -8,11 +8,11 @@ many as one program.
 from jaxrnn.cells import CELLS, Cell, ElmanCell, GRUCell, JordanCell, LSTMCell, TimeGatedLSTMCell
 from jaxrnn.interop import from_torch, to_torch_state_dict
 from jaxrnn.layers import Bidirectional, Recurrent, Stack, stack
-from jaxrnn.models import MLP, Classifier, LanguageModel, Regressor
+from jaxrnn.models import MLP, Classifier, LanguageModel, Regressor, TextClassifier, TextMLP
 from jaxrnn.scan import unroll
 
 __all__ = [
     "CELLS", "MLP", "Bidirectional", "Cell", "Classifier", "ElmanCell", "GRUCell", "JordanCell", "LSTMCell",
-    "LanguageModel", "Recurrent", "Regressor", "Stack", "TimeGatedLSTMCell", "from_torch", "stack",
-    "to_torch_state_dict", "unroll",
+    "LanguageModel", "Recurrent", "Regressor", "Stack", "TextClassifier", "TextMLP", "TimeGatedLSTMCell", "from_torch",
+    "stack", "to_torch_state_dict", "unroll",
 ]  # fmt: skip

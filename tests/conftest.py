@@ -3,6 +3,7 @@ timed."""
 
 import gc
 import itertools
+import os
 
 import jax
 import pytest
@@ -28,5 +29,7 @@ def forget_programs():
 
 @pytest.fixture(autouse=True, scope="session")
 def compile_once(tmp_path_factory):
-    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("compiled")))
+    folder = str(tmp_path_factory.mktemp("compiled"))
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = folder  # for the commands that tests start
+    jax.config.update("jax_compilation_cache_dir", folder)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)

@@ -469,7 +469,6 @@ def test_the_archive_is_fetched_and_read_where_it_is(served, tmp_path):
     assert not any(path.is_dir() for path in fetched.parent.iterdir()), "unpacked"
 
 
-@pytest.mark.xfail(strict=True, reason="download._cached looks for *.gz where the download manager writes *.tar.gz")
 def test_a_fetched_archive_needs_no_network(served):
     imdb.read()
     served.clear()

@@ -39,6 +39,12 @@ ANSWERS = {
     "char_lm": {"U12", "U13", "U14", "U15", "U16"},
     "character_sentiment": {"N6"},
     "gradient_flow": {"I1", "U2"},
+    "imdb_bilstm": {"I9"},
+    "imdb_compare": {"R5", "R7", "R9", "I8", "I9"},
+    "imdb_gru": {"R5", "R6", "R7", "R10"},
+    "imdb_improve": {"I9"},
+    "imdb_mlp": {"R8", "R9"},
+    "imdb_rnn": {"I8"},
     "lagged_regression": {"N3", "N4"},
     "lstm_gates": {"U6"},
     "mnist_compare": LAYERS | {"T19", "T20", "T21.5", "T22.5", "U7"},
@@ -77,6 +83,8 @@ def test_the_whole_path_with_quick(name, tmp_path):
         learned = [key for key in result["metrics"] if key.endswith("test_accuracy") and "last_row" not in key]
         assert all(result["metrics"][key]["mean"] > 0.8 for key in learned)  # chance is 0.1
         assert len(learned) == {"mnist_compare": 5}.get(name, 1)
+    if name.startswith("imdb_"):
+        assert result["dataset"]["name"] == "synthetic" and "NOT IMDB" in out
 
 
 def write_idx(folder, train=96, test=40, **changes):

@@ -86,8 +86,9 @@ def fetch(dataset: str, remotes: Sequence[Remote], cache: Path, probe: Callable[
 
 
 def _cached(dataset: str, remote: Remote, cache: Path) -> Path | None:
-    # The manager's names end in the checksum, base64 without its padding, and the suffix; older ones lack the folder.
-    name = f"*{base64.urlsafe_b64encode(bytes.fromhex(remote.sha256)).decode().rstrip('=')}{Path(remote.url).suffix}"
+    # the manager's names end in the checksum, base64 without its padding, and all suffixes; older ones lack the folder
+    checksum = base64.urlsafe_b64encode(bytes.fromhex(remote.sha256)).decode().rstrip("=")
+    name = f"*{checksum}*{Path(remote.url).suffix}"
     return next((path for folder in (cache / dataset, cache) for path in folder.glob(name)), None)
 
 
