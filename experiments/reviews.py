@@ -67,7 +67,7 @@ class ReviewSettings(ReviewData, ClassifierSettings):
 
     @classmethod
     def quick_defaults(cls) -> Self:
-        return cls(quick=True, length=80, embedding=16, hidden=16, batch=32, epochs=3, learning_rate=5e-3)
+        return cls(quick=True, length=80, embedding=16, hidden=16, batch=32, epochs=8, learning_rate=5e-3)
 
 
 def load(settings: ReviewData) -> Reviews:

@@ -15,6 +15,9 @@ from runs import bits
 from test_study import Settings, waves
 
 
+PRINTED = runfolder.Reference(what="a paper", metric="test_accuracy", value=0.625)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Both(Settings):
     """Two tiny classifiers."""
@@ -24,7 +27,7 @@ def parts(settings):
     faster = replace(settings, learning_rate=3 * settings.learning_rate)
     return {
         "slow": Part("Slow one", "waves", settings, waves(settings)),
-        "fast": Part("Fast one", "both/fast", faster, waves(faster)),
+        "fast": Part("Fast one", "both/fast", faster, waves(faster, reference=[PRINTED])),
     }
 
 
@@ -73,6 +76,8 @@ def test_the_folder_holds_the_table_the_figures_and_the_parts(whole):
         accuracy = own[row["key"]]["metrics"]["test_accuracy"]
         assert float(row["mean"]) == accuracy["mean"]
         assert float(row["half_width"]) == runfolder.half_width(accuracy["runs"])
+    assert [row["printed"] for row in rows] == ["", "0.625"]
+    assert result["reference"] == [PRINTED | {"metric": "fast_test_accuracy"}]
 
 
 def test_stopped_in_the_second_part_it_goes_on_to_the_same_bits(whole, tmp_path, monkeypatch):

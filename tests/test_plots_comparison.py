@@ -66,6 +66,15 @@ def test_scores_are_dots_with_their_interval_and_a_mark_for_each_run():
     assert axes.yaxis_inverted() and not axes.xaxis_inverted()
 
 
+def test_what_a_paper_prints_is_a_diamond_on_the_axis():
+    rows = [score("GRU", [0.85]) | {"printed": 0.7432}, score("MLP", [0.86])]
+    figure = plots.comparison.scores(rows, "scores")
+    (axes,) = figure.axes
+    diamonds = [bar.lines[0] for bar in axes.containers if bar.lines[0].get_marker() == "D"]
+    assert [points(mark) for mark in diamonds] == [[(pytest.approx(74.32), pytest.approx(-0.22))]]
+    assert axes.get_xlim()[0] < 74.32 and "printed in the paper" in words(figure)
+
+
 def test_the_axis_of_scores_shows_chance_and_99_per_cent():
     figure = plots.comparison.scores([score("chance", [0.1135]), score("GRU", [0.9854])], "")
     figure.canvas.draw()
