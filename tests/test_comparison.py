@@ -14,7 +14,6 @@ from jaxrnn.errors import CheckpointError
 from runs import bits
 from test_study import Settings, waves
 
-
 PRINTED = runfolder.Reference(what="a paper", metric="test_accuracy", value=0.625)
 
 
