@@ -93,7 +93,10 @@ def test_stopped_is_130_and_says_how_to_go_on(capsys):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_outside_of_training_is_130_at_once(capsys, number):
+def test_a_signal_outside_of_training_is_130_at_once(capsys, number, request):
+    if number == signal.SIGINT:  # a program in the background, such as a worker of pytest-xdist, may have it ignored
+        earlier = signal.signal(number, signal.default_int_handler)
+        request.addfinalizer(lambda: signal.signal(number, earlier))
     before = signal.getsignal(number)
     assert command("own", Own, lambda name, settings: os.kill(os.getpid(), number), []) == 130
     assert capsys.readouterr().err == "python -m experiments.own: stopped at once\n"

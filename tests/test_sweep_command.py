@@ -139,7 +139,9 @@ def test_help_explains_a_sweep_and_names_the_experiments(capsys):
 def test_help_explains_the_experiment_s_settings_too(name, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     text = helped(capsys, name)
-    own = [f"--{one.replace('_', '-')}" for one in sweepable(experiment_called(name).settings)]
+    settings = experiment_called(name).settings()
+    # a switch that is on has an option that turns it off
+    own = [f"--{'no-' * (getattr(settings, one) is True)}{one.replace('_', '-')}" for one in sweepable(type(settings))]
     assert all(f"{option} " in text for option in (*OF_A_SWEEP, *own))
     assert "--predict" not in text and "--evaluate" not in text
     assert (
