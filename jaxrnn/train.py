@@ -764,7 +764,7 @@ class Trainer:
             return Progress(together, epoch, step, history, seconds)
 
         saved = lap = time.perf_counter()
-        stopping, idle = False, False
+        stopping, idle, measured = False, False, None
         known_failures: set[int] = set()
         while epoch < epochs and not idle and not (stopping := stop()):
             take = min(steps - step, max(1, round(SEGMENT_SECONDS / self._pace)))
@@ -774,7 +774,7 @@ class Trainer:
                 for part, share, (_, h) in zip(parts, runs, inputs, strict=True)
             ]
             self._pace = (time.perf_counter() - dispatched) / take
-            step += take
+            step, measured = step + take, None
             totals, failed_at, stopped = fetch(lambda runs: (runs.totals, runs.failed_at, runs.stopped))
             moving = (failed_at < 0) & ~stopped
             _show(bar, take, f"{label}epoch {epoch + 1}/{epochs}", totals, moving)
@@ -783,7 +783,7 @@ class Trainer:
                 if (name := f"Run {run}" if names is None else names[run]) is not None:
                     bar.write(f"{name}: the loss is not finite at step {failed_at[run]}; it stands still from there.")
             if step == steps:
-                values = evaluate([share.model for share in runs])
+                measured = values = evaluate([share.model for share in runs])
                 models = fetch(lambda runs: runs.model)
                 rows = _rows(epoch + 1, totals, _joined(values), models, time.perf_counter() - lap)
                 history = history + [row for row in rows if moving[row["run"]]]
@@ -807,7 +807,9 @@ class Trainer:
         final: dict[str, np.ndarray] = {}
         if not stopping:
             failed = fetch(lambda runs: runs.failed_at) >= 0
-            final = _joined(evaluate([share.final for share in runs]))
+            if measured is None or self._watch is not None:  # else the last models are those just evaluated
+                measured = evaluate([share.final for share in runs])
+            final = _joined(measured)
             final = {name: np.where(failed, np.nan, value) for name, value in final.items()}
         return Fitted(stands(), not stopping, final)
 

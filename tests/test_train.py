@@ -660,3 +660,13 @@ def test_a_forget_bias_is_traced_and_none_leaves_it_to_the_initialisation():
             assert np.abs(biases).max() <= H**-0.5 and np.ptp(biases) > 0
         else:
             np.testing.assert_array_equal(biases, np.repeat(expected, H).reshape(2, H))
+
+
+@pytest.mark.parametrize("patience, evaluations", [(None, 2), (5, 3)])
+def test_no_model_is_evaluated_twice(monkeypatch, patience, evaluations):
+    """Once an epoch; where the best model is kept, that one at the end."""
+    calls, metrics = [], train._Compiled.metrics
+    monkeypatch.setattr(train._Compiled, "metrics", lambda self, *args: calls.append(args) or metrics(self, *args))
+    fitted = quiet_fit(keys(1), epochs=2, watch=None if patience is None else Watch("test_loss", patience))
+    assert len(calls) == evaluations
+    assert fitted.metrics["test_loss"][0] == min(row["test_loss"] for row in fitted.progress.history)
