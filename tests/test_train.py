@@ -667,6 +667,6 @@ def test_no_model_is_evaluated_twice(monkeypatch, patience, evaluations):
     """Once an epoch; where the best model is kept, that one at the end."""
     calls, metrics = [], train._Compiled.metrics
     monkeypatch.setattr(train._Compiled, "metrics", lambda self, *args: calls.append(args) or metrics(self, *args))
-    fitted = quiet_fit(keys(1), epochs=2, watch=None if patience is None else Watch("test_loss", patience))
+    fitted = quiet_fit(task(), keys(1), epochs=2, watch=None if patience is None else Watch("test_loss", patience))
     assert len(calls) == evaluations
     assert fitted.metrics["test_loss"][0] == min(row["test_loss"] for row in fitted.progress.history)
