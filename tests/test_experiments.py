@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evidence import unsupported
 from experiments import EXPERIMENTS, mnist_gru, mnist_rnn
 from experiments.mnist_recurrent import main
 from jaxrnn.command import command
@@ -78,6 +79,7 @@ def test_the_whole_path_with_quick(name, tmp_path):
     assert result["experiment"] == name and result["finished"] is True
     assert list((tmp_path / "run").glob("*.png"))
     assert set(result["answers"]) == ANSWERS[name]
+    assert unsupported(result) == {}
     if name.startswith("mnist_"):
         assert result["dataset"]["name"] == "digits" and "NOT MNIST" in out
         learned = [key for key in result["metrics"] if key.endswith("test_accuracy") and "last_row" not in key]
