@@ -42,33 +42,39 @@ def show(console: Console, out: Path) -> Shown:
     xor_errors = show_xor(console, out)
     show_example(console, out)
     checked = proof()
-    sequences = 2 ** (LONGEST + 1) - 2
     answers = {
         "T1": (
-            "h_1 = σ(x + s), h_2 = σ(x + s - 1), y = σ(h_1 - h_2), with σ(a) = 1 just where a > 0; or, with thresholds "
-            "that nothing ever stands on, h_1 = σ(x + s - 0.5), h_2 = σ(x + s - 1.5), y = σ(h_1 - h_2 - 0.5). "
-            f"Both have {xor_errors} errors on the four pairs of bits in all."
+            "Two hidden units and one output, each 1 just where what it adds up is above 0 (written σ): "
+            "h_1 = σ(x + s), h_2 = σ(x + s - 1), y = σ(h_1 - h_2). The first unit says that at least one of the two "
+            "bits is 1, the second that both are, and the output that the first says yes and the second no: just one "
+            "is 1, which is XOR. With x + s - 0.5, x + s - 1.5 and h_1 - h_2 - 0.5 in their place no sum ever stands "
+            f"on the threshold. Of the four pairs of bits {xor_errors} come out wrong, both forms together."
         ),
         "T2": (
-            "s[1] = 0, since x ⊕ 0 = x. With it the first output differs from the first input in "
-            f"{checked['first_errors']} of {2**LONGEST:,} sequences; with s[1] = 1 it would be the opposite of it."
+            f"s[1] = 0, because x ⊕ 0 = x. Of all {checked['longest_sequences']:,} sequences of {LONGEST} bits, "
+            f"{checked['first_errors']} have a first output that is not their first bit. With s[1] = 1 the first "
+            "output would always be the other bit."
         ),
         "T3": (
-            f"s[t] = y[t-1], the output before. The last output is then the XOR of the whole sequence: of all "
-            f"{sequences:,} sequences of 1 to {LONGEST} bits, {checked['errors']} come out wrong, in either form and "
-            "with either thresholds. It is the sum modulo 2, in spite of the question's title, which says sum."
+            "s[t] = y[t-1]: the network is fed its own output of the step before. Then y[t] = x[t] ⊕ y[t-1], so that "
+            f"y[T] is the XOR of all bits. Of all {checked['sequences']:,} sequences of 1 to {LONGEST} bits, "
+            f"{checked['errors']} end with a wrong output. (The question's title says sum; the XOR is the sum "
+            "modulo 2, its last binary digit.)"
         ),
         "T4": (
-            "s[t] is the state, or memory, of the network; here it is the output fed back, which makes it a Jordan "
-            "network. It stands for all that must be known of the past: the parity of x[1] to x[t-1], one bit, however "
-            f"long the sequence ({checked['state_errors']} exceptions). Feeding back the two hidden units instead, "
-            "with W = [[1, -1], [1, -1]], is the same network in Elman's form: hidden states or outputs of the "
-            f"two differ anywhere in {checked['differences']} of {2**LONGEST:,} sequences of {LONGEST} bits."
+            "s[t] is the state, or memory, of the network. It stands for all inputs before, x[1] to x[t-1], of which "
+            "one bit is enough however many they are, their XOR: of all steps of all sequences of "
+            f"{LONGEST} bits, {checked['state_errors']} begin with another state. Here the state is the output fed "
+            "back, so this is a Jordan network. An Elman network, which feeds back its hidden units, does the same "
+            "with the recurrent weights W = [[1, -1], [1, -1]]: "
+            f"{checked['differences']} of the {checked['longest_sequences']:,} sequences have a hidden state or an "
+            "output that differs between the two."
         ),
         "T5": (
-            "y[t] is the XOR of what has been read by then, x[1] ⊕ ... ⊕ x[t]: the parity so far, or the answer had "
-            f"the sequence ended there. Of the {2**LONGEST * LONGEST:,} outputs at all steps of all sequences "
-            f"of {LONGEST} bits, {checked['output_errors']} differ from the cumulative sum modulo 2."
+            "y[t] is the XOR of what has been read so far, x[1] ⊕ ... ⊕ x[t]: whether the number of ones up to step t "
+            "is odd. It is the answer if the sequence ends there, and the state that the next step starts from. Of the "
+            f"{checked['outputs']:,} outputs at all steps of all sequences of {LONGEST} bits, "
+            f"{checked['output_errors']} are not that."
         ),
     }
     reference: list[runfolder.Reference] = [
@@ -133,7 +139,7 @@ def _rows(columns: Mapping[str, np.ndarray]) -> list[tuple[int, ...]]:
 
 
 def proof() -> dict[str, int]:
-    """How many mistakes there are on every sequence of up to 16 bits.
+    """How many sequences of up to 16 bits there are, and how many mistakes on them.
 
     What a network does at a step depends on nothing later, and each shorter sequence is the beginning of a longer one:
     running all of the longest is running all.
@@ -149,6 +155,9 @@ def proof() -> dict[str, int]:
     state = np.concatenate([np.zeros((len(xs), 1), int), y_jordan[:, :-1]], axis=1)
     past = np.concatenate([np.zeros((len(xs), 1), int), parity[:, :-1]], axis=1)
     return {
+        "sequences": 2 ** (LONGEST + 1) - 2,
+        "longest_sequences": len(xs),
+        "outputs": parity.size,
         # each beginning is shared by the longer sequences that start with it, but is one sequence
         "errors": sum(len(np.unique(xs[wrong[:, t], : t + 1], axis=0)) for t in range(LONGEST)),
         "output_errors": int(wrong.sum()),

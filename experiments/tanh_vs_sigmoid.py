@@ -98,10 +98,10 @@ def shown(settings: Settings, console: Console, out: Path) -> Shown:
     measured = measure(settings)
     _jacobians(console, out, measured)
     errors = [abs(values[metric] / value - 1) for metric, _, value in REFERENCE]
-    values |= {"max_error": max(errors), "jacobian_ratio_error": measured.error}
+    values |= {"max_error": max(errors), "jacobian_ratio_error": measured.error} | measured.numbers()
     return Shown(
         metrics=values,
-        answers=answers(values, measured, settings),
+        answers=answers(values, settings),
         reference=[
             {
                 "what": f"TOR Q2: {what}",
@@ -137,6 +137,9 @@ def numbers() -> dict[str, float]:
         "crossover_approx_found": found_approx,
         "crossover_found": found,
         "slope_at_crossover": theory.sigmoid_slope(theory.CROSSOVER),
+        "sigmoid_slope_error": theory.sigmoid_slope_approx(e) - theory.sigmoid_slope(e),
+        "tanh_slope_error": theory.tanh_slope_approx(e) - theory.tanh_slope(e),
+        "relative_difference_1": theory.rho_approx(e) / theory.rho(e) - 1,
         "relative_difference_20": (theory.rho_approx(e) / theory.rho(e)) ** last - 1,
         "literal_power_20": 0.25**last,
         "rho_printed": theory.rho_printed(e),
@@ -239,6 +242,20 @@ class Measured(NamedTuple):
         """The decades gained in a step, over the whole time, ``(radii, seeds)``."""
         return self.norms[name][..., -1] / self.norms[name].shape[-1]
 
+    def numbers(self) -> dict[str, float]:
+        """By metric, geometric means over the seeds: the size at radius 1 after 20 steps (the last one, where there are
+        fewer), and what a step multiplies it by, at radius 1 and 2 and at most."""
+        found = {}
+        for name in self.norms:
+            rates = 10 ** self.rates(name).mean(1)
+            found |= {
+                f"{name}_size_at_20": float(10 ** self.at(name, 1.0)[:, :20].mean(0)[-1]),
+                f"{name}_step_factor_1": float(rates[RADII.index(1.0)]),
+                f"{name}_step_factor_2": float(rates[RADII.index(2.0)]),
+                f"{name}_largest_step_factor": float(rates.max()),
+            }
+        return found
+
 
 def measure(settings: Settings) -> Measured:
     """Random networks ``h_t = f(x_t + r Q h_{t-1})``, ``Q`` a random rotation, ``x_t`` normal of the size of e.
@@ -339,57 +356,47 @@ def _write_norms(path: Path, measured: Measured) -> None:
     runfolder.write_csv(path, rows)
 
 
-def answers(values: Mapping[str, float], measured: Measured, settings: Settings) -> dict[str, str]:
+def answers(values: Mapping[str, float], settings: Settings) -> dict[str, str]:
     """TOR's questions Q2.1 to Q2.4, with the numbers worked out here."""
-    e = EPSILON
-    error = values["rho_approx"] / values["rho"] - 1
-    tanh, sigmoid = (measured.at(name, 1.0).mean(0) for name in ("tanh", "sigmoid"))
-    at = min(20, settings.steps) - 1
-    grows = [radius for radius, rate in zip(RADII, measured.rates("sigmoid").mean(1), strict=True) if rate > 0]
-    factors = {}
-    for name in ACTIVATIONS:
-        one, two = (10 ** measured.rates(name)[RADII.index(radius)].mean() for radius in (1.0, 2.0))
-        factors[name] = f"{one:.2f} and {two:.2f}"
-    best = 10 ** measured.rates("sigmoid").mean(1).max()
-    large = (
-        f"of the radii tried {min(grows):g} is the first at which it does not shrink"
-        if grows
-        else f"it shrinks at every radius tried (by {best:.2f} a step at best), for large weights saturate the units"
-    )
+    v = values
+    tanh, sigmoid = (f"{v[f'{name}_step_factor_1']:.2f} and {v[f'{name}_step_factor_2']:.2f}" for name in ACTIVATIONS)
     return {
         "T6": (
-            "With sigmoid(e) ~ 1/2 + e/4 put into sigmoid (1 - sigmoid), its slope is about 1/4 - e^2/16; with "
-            "tanh(e) ~ e put into 1 - tanh^2, tanh's is about 1 - e^2. At e = "
-            f"{e} they are {values['sigmoid_slope_approx']:.8f} and {values['tanh_slope_approx']:.4f}, the true slopes "
-            f"{values['sigmoid_slope']:.8f} and {values['tanh_slope']:.8f}: the errors, "
-            f"{values['sigmoid_slope_approx'] - values['sigmoid_slope']:.1e} and "
-            f"{values['tanh_slope_approx'] - values['tanh_slope']:.1e}, are of order e^4. Taken to the letter, 'the "
-            "first two terms' of the slopes themselves are the constants 1/4 and 1, for both slopes are even."
+            "sigmoid(e) is about 1/2 + e/4; put into the slope sigmoid (1 - sigmoid) that makes 1/4 - e^2/16. tanh(e) "
+            f"is about e; put into 1 - tanh^2 that makes 1 - e^2. At e = {EPSILON} these are "
+            f"{v['sigmoid_slope_approx']:.8f} and {v['tanh_slope_approx']:.8f}, the true slopes "
+            f"{v['sigmoid_slope']:.8f} and {v['tanh_slope']:.8f}; the errors, {v['sigmoid_slope_error']:.1e} and "
+            f"{v['tanh_slope_error']:.1e}, are of the order of e^4. Read to the letter, as the first two terms of the "
+            "slope's own series, the approximations would be the constants 1/4 and 1: slopes are even functions, "
+            "without a term in e."
         ),
         "T7": (
-            f"The approximated slope of the sigmoid is at most tanh's for |e| <= 2/sqrt(5) = "
-            f"{values['crossover_approx']:.9f} (found numerically: {values['crossover_approx_found']:.9f}). The true "
-            f"slopes cross at 2 arccosh((1 + sqrt 3)/2) = {values['crossover']:.9f} (found: "
-            f"{values['crossover_found']:.9f}), where both are {values['slope_at_crossover']:.9f}. To the letter, "
-            "1/4 <= 1 holds everywhere."
+            "1/4 - e^2/16 <= 1 - e^2 wherever e^2 <= 4/5, so in the interval |e| <= 2/sqrt(5) = "
+            f"{v['crossover_approx']:.9f} (found numerically: {v['crossover_approx_found']:.9f}). For the true slopes "
+            f"the interval is longer, |e| <= 2 arccosh((1 + sqrt 3)/2) = {v['crossover']:.9f} (found numerically: "
+            f"{v['crossover_found']:.9f}); at its ends both slopes are {v['slope_at_crossover']:.9f}. With the "
+            "constants 1/4 and 1 it would be everywhere."
         ),
         "T8": (
-            f"Both fall exponentially, as straight lines on a logarithmic axis, by {-values['log10_rho']:.4f} decades "
-            f"a step: rho^20 = {values['rho_power_20']:.4e}, approximated {values['rho_approx_power_20']:.4e}. The "
-            f"curves lie on each other: they differ by {error:.1e} of their value at T = 1 and by "
-            f"{values['relative_difference_20']:.1e} at T = 20, so the difference has a panel of its own. The literal "
-            f"reading's 0.25^20 = {values['literal_power_20']:.4e} is close, too. With the lower dot lost, as "
-            f"printed, sigmoid'/tanh = {values['rho_printed']:.5f} would grow, to {values['rho_printed_power_20']:.1e}."
+            "Both fall exponentially, as straight lines on a logarithmic axis: each step takes "
+            f"{-v['log10_rho']:.4f} decades off, which leaves about a quarter. After 20 steps rho^20 = "
+            f"{v['rho_power_20']:.4e} and rho_approx^20 = {v['rho_approx_power_20']:.4e}. The two curves cannot be "
+            f"told apart by eye: they differ by {v['relative_difference_1']:.1e} of their value at T = 1 and by "
+            f"{v['relative_difference_20']:.1e} at T = 20, which a panel of its own shows. The constants 1/4 and 1 "
+            f"would give 0.25^20 = {v['literal_power_20']:.4e}. The paper prints the true ratio without the dot over "
+            f"tanh; that ratio, {v['rho_printed']:.5f}, would grow, to {v['rho_printed_power_20']:.1e} at T = 20."
         ),
         "T9": (
-            "The gradient through T steps has a factor 'slope times weight' for each of them, so with the sigmoid it "
-            "is about rho^T ~ 0.25^T of what it is with tanh, whose slope near 0 is 1 and not 1/4. Measured in random "
-            f"networks of {settings.hidden} units with spectral radius 1, a perturbation of the first state has the "
-            f"size {10 ** tanh[at]:.2g} after {at + 1} steps with tanh and {10 ** sigmoid[at]:.1e} with the sigmoid; "
-            f"where every pre-activation is held at e, the ratio is rho^T to {measured.error:.0e}. With tanh a step "
-            f"multiplies the perturbation by {factors['tanh']} at radius 1 and 2, with the sigmoid by "
-            f"{factors['sigmoid']}, and {large}. tanh slows the vanishing down; it does not end it: below radius 1, "
-            "and where units saturate, its slope times weight is below 1 as well."
+            "The gradient that comes back through T steps is multiplied by a slope and a weight at each of them. Where "
+            "these products stay below 1 it vanishes, and training hardly learns from what was read long ago. Near 0 "
+            "the slope of tanh is about 1 and the sigmoid's about 1/4, so with the same weights the sigmoid's gradient "
+            f"is about rho^T ~ 0.25^T of tanh's. Measured in random networks of {settings.hidden} units whose weights "
+            "neither stretch nor shrink (spectral radius 1), a change of the first state has "
+            f"{v['tanh_size_at_20']:.2g} times its size after {min(20, settings.steps)} steps with tanh, and "
+            f"{v['sigmoid_size_at_20']:.1e} times with the sigmoid. A step multiplies it by {tanh} at radius 1 and 2 "
+            f"with tanh, by {sigmoid} with the sigmoid, and with the sigmoid at the best of the radii up to "
+            f"{max(RADII):g} by {v['sigmoid_largest_step_factor']:.2f}. So tanh slows the vanishing down, but does not "
+            "end it: with smaller weights, and where units saturate, its products are below 1 as well."
         ),
     }
 

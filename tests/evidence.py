@@ -7,7 +7,9 @@ from typing import Any
 
 from jaxrnn import runfolder
 
-QUOTED: dict[str, tuple[str, ...]] = {}
+QUOTED: dict[str, tuple[str, ...]] = {
+    "T1": ("0.5", "1.5"),
+}
 """Numbers that an answer repeats from its question, or that belong to a formula: by the question's id."""
 
 NUMBER = re.compile(r"(?<![\w.,^])[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[-+]?\d+)?(?![\w^]|\.\d)")
