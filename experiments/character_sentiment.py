@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -126,20 +125,20 @@ def answers(settings: CharacterSettings, fitted: Fitted, parameters: int) -> dic
     )
     both = int((metrics["test_accuracy"] == 1).sum())
     end = "the last one" if settings.mask else f"{sentences.LENGTH} of them, spaces after the sentence's own"
-    guess = np.mean([label == NEGATIVE for _, label in sentences.TRAIN])
+    negative = sum(label == NEGATIVE for _, label in sentences.TRAIN)
     return {
         "N6": (
-            f"A {NAMES[settings.cell]} layer of {settings.hidden} units reads one-hot characters "
-            f"({len(sentences.VOCABULARY)} ids) up to {end}, and a linear layer judges its last hidden state: "
-            f"{parameters:,} parameters, trained on all {len(sentences.TRAIN)} sentences in each of {settings.epochs} "
-            f"epochs by Adam at {settings.learning_rate:g}. {characters.convention(settings)} Cost and accuracy "
-            "against epochs are in learning_curves.png. At the end, without dropout, median (lowest to highest) of "
-            f"{runs} run{'s' if runs > 1 else ''}, the cost is {median_range(metrics['train_loss'])} nats and the "
-            f"accuracy {median_percent(metrics['train_accuracy'])}, where to say negative always is right in "
-            f"{guess:.1%}. Likelihoods of the test sentences to the median run: {said}. {both} of {runs} judge both "
-            f"right, and the test cost is {median_range(metrics['test_loss'])} nats. The targets say 0 for "
-            "negative and 1 for positive, so what the paper printed in its second column is the likelihood of "
-            "positive; its words read the columns the other way round."
+            f"A {NAMES[settings.cell]} layer of {settings.hidden} units reads a sentence as one-hot characters "
+            f"({len(sentences.VOCABULARY)} ids), up to {end}, and a linear layer judges its last state: {parameters:,} "
+            f"parameters, trained on all {len(sentences.TRAIN)} sentences in each of {settings.epochs} epochs by Adam "
+            f"at {settings.learning_rate:g}. {characters.convention(settings)} Cost and accuracy are drawn against "
+            f"epochs; at the end, without dropout, the median (lowest to highest) of {runs} "
+            f"run{'s' if runs > 1 else ''} is a cost of {median_range(metrics['train_loss'])} nats and an accuracy of "
+            f"{median_percent(metrics['train_accuracy'])}, where to say negative always is right for {negative} of the "
+            f"{len(sentences.TRAIN)} sentences. The likelihoods of the test sentences are, to the median run, {said}. "
+            f"{both} of {runs} judge both right. The targets say 0 for negative and 1 for positive, so the second "
+            "column that the paper printed is the likelihood of positive; its words read the columns the other way "
+            "round."
         )
     }
 

@@ -8,6 +8,7 @@ from typing import Any
 from jaxrnn import runfolder
 
 QUOTED: dict[str, tuple[str, ...]] = {
+    "N6": ("0.028",),
     "T1": ("0.5", "1.5"),
 }
 """Numbers that an answer repeats from its question, or that belong to a formula: by the question's id."""
