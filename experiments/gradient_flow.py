@@ -34,6 +34,7 @@ from jaxrnn.scan import unroll
 from jaxrnn.theory import VanillaRNN
 from jaxrnn.train import Hparams, Programs, Run, Task, cross_entropy, spread
 from jaxrnn.typing import Array, Float, Init, Int
+from jaxrnn.words import median_range
 
 NAMES = {"elman": "Elman", "gru": "GRU", "lstm": "LSTM"}
 """The cells that are trained, and what they are called."""
@@ -118,6 +119,7 @@ def shown(settings: Settings, console: Console, out: Path) -> Shown:
     training = time.perf_counter() - clock
     _flows(console, out, flows)
     metrics: dict[str, Any] = {"max_error": max(errors.values())} | errors
+    metrics |= {f"second_term_{name}": second for name, second in second_terms(terms).items()}
     for cell, flow in flows.items():
         metrics |= {f"{cell}_test_accuracy": flow.accuracy[:, -1]}
         for when, moment in (("start", 0), ("end", -1)):
@@ -197,6 +199,11 @@ def term_sizes(length: int, hidden: int, seed: int) -> dict[str, dict[str, np.nd
         norms = {weight: np.linalg.norm(getattr(terms, weight), axis=(1, 2)) for weight in ("w_hh", "w_ph")}
         sizes[name] = {weight: norm / norm[-1] for weight, norm in norms.items()}
     return sizes
+
+
+def second_terms(terms: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, float]:
+    """Of `term_sizes` the second step's term of ``dL/dW_hh``; the first step's is 0, as h(0) is."""
+    return {name: float(sizes["w_hh"][1]) for name, sizes in terms.items()}
 
 
 def _compared(console: Console, errors: Mapping[str, float]) -> None:
@@ -421,45 +428,43 @@ def answers(
     """UVA's question 1.1 and IST's statement on unfolding, with what was measured."""
     closed = max(error for name, error in errors.items() if name.startswith("bptt"))
     summed = max(error for name, error in errors.items() if name.startswith("copies"))
-    first = {name: sizes["w_hh"][1] for name, sizes in terms.items()}
+    second = second_terms(terms)
     learned = {cell: flow.accuracy[:, -1] > LEARNED for cell, flow in flows.items()}
     reach = {cell: 10 ** flow.relative(flow.state)[..., 0] for cell, flow in flows.items()}
-
-    def sizes(cell, moment):
-        return ", ".join(f"{size:.0e}" for size in sorted(reach[cell][:, moment]))
-
-    starts = ", ".join(f"{np.exp(np.log(reach[cell][:, 0]).mean()):.0e} ({name})" for cell, name in NAMES.items())
-    ends = "; ".join(
-        f"{name}: {sizes(cell, -1)} ({learned[cell].sum()} of {len(learned[cell])} runs learned it)"
+    found = "; ".join(
+        f"{name} {median_range(reach[cell][:, 0])} before training and {median_range(reach[cell][:, -1])} after it, "
+        f"when {learned[cell].sum()} of {len(learned[cell])} runs are right on more than {LEARNED:.0%}"
         for cell, name in NAMES.items()
     )
     latched = sum(int((learned[cell] & (reach[cell][:, -1] < VANISHED)).sum()) for cell in NAMES)
     latch = (
-        f" Where a run is right although its gradient has vanished ({latched} here), it must keep the symbol as "
-        "one of several states that it falls back to, where perturbations die out: it stores, but learns no more from "
-        "early steps."
+        f" In {latched} of the runs that have learned it the ratio is below {VANISHED:.0e} by then: they store the "
+        "symbol, but learn no more from how it came in."
         if latched
         else ""
     )
     return {
         "U2": (
-            "With yhat = softmax(p(T)), dL/dW_ph = (yhat - y) h(T)^T has one term, of the last step alone; dL/dW_hh = "
-            "sum over k of diag(1 - h(k)^2) [prod_{j=k+1..T} diag(1 - h(j)^2) W_hh]^T W_ph^T (yhat - y) h(k-1)^T has "
-            "one for every step, and in it a product of T - k Jacobians. Both equal automatic differentiation to "
-            f"{closed:.0e}. The product "
-            f"vanishes or explodes exponentially with T - k: over {settings.length} steps the second step's term (the "
-            f"first one's is 0, for h(0) is) is {first['vanishing']:.1e} of the last one's at spectral radius "
-            f"{RADII['vanishing']:g}, and {first['exploding']:.1e} of it at {RADII['exploding']:g}. So with long "
-            "sequences either the early inputs have no say in how the weights change, or a step is so large that "
-            "training breaks down. In networks that are to recall the first step after the last, |dL/dh_1| / |dL/dh_T| "
-            f"is {starts} at the start, and after training, run by run, {ends}.{latch}"
+            "With yhat = softmax(p(T)), dL/dW_ph = (yhat - y) h(T)^T: one term, of the last step alone. dL/dW_hh is a "
+            "sum over all steps k of diag(1 - h(k)^2) J_k^T W_ph^T (yhat - y) h(k-1)^T, where J_k = dh(T)/dh(k) is the "
+            "product of diag(1 - h(j)^2) W_hh over j = k+1 to T (later steps to the left); automatic differentiation "
+            f"gives the same to {closed:.0e}. So the first gradient depends on time only by h(T), and the second has "
+            "in step k's term a product of T - k matrices, which can shrink or grow exponentially with T - k: over "
+            f"{settings.length} steps the second step's term is {second['vanishing']:.2g} of the last one's where the "
+            f"spectral radius of W_hh is {RADII['vanishing']:g}, and {second['exploding']:.2g} of it where it is "
+            f"{RADII['exploding']:g}. Over many steps early inputs may then have no say in how the weights change (the "
+            "gradient vanishes), or single updates be so large that training breaks down (it explodes). In "
+            f"networks that learn to recall the first of {settings.length} steps after the last, |dL/dh_1| / "
+            f"|dL/dh_T| is, as the median (lowest to highest) of the runs: {found}.{latch}"
         ),
         "I1": (
-            "Unfolded, the network has a copy of its weights for every step; with weights of their own the copies have "
-            "gradients of their own, and the gradient of the shared weights is their sum, since each copy adds its "
-            f"path to the loss. Measured for UVA's network, Elman, GRU and LSTM, the two agree to {summed:.0e}. "
-            "It holds for many-to-many (every step's output in the loss, as with the three cells here) and many-to-one "
-            "(the last alone, as with UVA's network, where only the last copy of the output weights has a gradient)."
+            "Unfolded over time, the network has a copy of its weights for every step, and a state to begin with "
+            "(zeros). If every copy had weights of its own, each would have its own gradient; the weights being "
+            "shared, theirs is the sum over the copies, as each copy adds its path to the loss. Measured on UVA's "
+            f"network, Elman, GRU and LSTM, that sum and the gradient of the shared weights differ by {summed:.0e} at "
+            "most. It holds for many-to-many (every step's output in the loss, as with the three cells here) and for "
+            "many-to-one (the last output alone, as with UVA's network, where only the last step needs a copy of the "
+            "output layer)."
         ),
     }
 

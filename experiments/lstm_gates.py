@@ -47,8 +47,8 @@ TRACED = 250
 MEASURED = ("i", "f", "o", "|g|", "|c|")
 """Of which the answer has the means."""
 
-COST, OPEN = 0.01, 0.9
-"""A gate is needed without which the accuracy is lower by more than the one, and open where it is above the other."""
+COST, LEARNED = 0.01, 0.9
+"""A gate is needed without which the accuracy is lower by more than the one, in networks that come to the other."""
 
 
 class HeldLSTMCell(LSTMCell):
@@ -218,10 +218,16 @@ def find(settings: Settings, swept: Swept, out: Path) -> Finding:
     draw(plots.sweeps.bands(named, title, "training step", "validation accuracy (%)", scale=100.0), "curves.png")
 
     Console().print(_table(intact, after, during))
-    metrics = {"intact_test_accuracy": intact}
+    metrics: dict[str, Any] = {"intact_test_accuracy": intact}
     for gate in GATES:
         metrics |= {f"{gate}_held_test_accuracy": after[gate], f"{gate}_trained_held_test_accuracy": during[gate]}
-    return Finding(metrics=metrics, answers=answers(settings, intact, after, during, by_step, curves))
+    steps: dict[str, float] = {hold: learned_after(curve) for hold, curve in curves.items()}
+    for hold, step in steps.items():
+        metrics["intact_solved_at_step" if hold == "none" else f"{hold}_trained_held_solved_at_step"] = step
+    ends = {name: (by_step[name.strip("|")][0].mean(), by_step[name.strip("|")][-1].mean()) for name in MEASURED}
+    for name, (first, last) in ends.items():
+        metrics |= {f"{name.strip('|')}_at_first_digit": first, f"{name.strip('|')}_at_last_digit": last}
+    return Finding(metrics=metrics, answers=answers(settings, intact, after, during, ends, steps))
 
 
 def one_sequence(model: Classifier, xs: Any) -> "Figure":
@@ -255,37 +261,40 @@ def answers(
     intact: np.ndarray,
     after: Mapping[str, np.ndarray],
     during: Mapping[str, np.ndarray],
-    by_step: Mapping[str, np.ndarray],
-    curves: Mapping[Hold, Mapping[float, Sequence[float]]],
+    ends: Mapping[str, tuple[float, float]],
+    steps: Mapping[str, float],
 ) -> dict[str, str]:
-    """UVA's question on the gates, with what was measured."""
+    """UVA's question on the gates, with what was measured.
+
+    ``ends`` are means at the first and the last digit read, ``steps`` those after which the median run had solved it.
+    """
 
     def each(accuracies: Mapping[str, np.ndarray]) -> str:
         return ", ".join(f"{gate} {median_percent(accuracies[gate])}" for gate in GATES)
 
-    first, last = ({letter: values[step].mean() for letter, values in by_step.items()} for step in (0, -1))
-    ends = ", ".join(f"{name} {first[name.strip('|')]:.2f} and {last[name.strip('|')]:.2f}" for name in MEASURED)
-    kept = by_step["f"][-1]
-    steps = {hold: learned_after(curve) for hold, curve in curves.items()}
+    means = ", ".join(f"{name} {first:.2f} and {last:.2f}" for name, (first, last) in ends.items())
     taken = {hold: "never" if math.isinf(step) else f"{step:,.0f}" for hold, step in steps.items()}
     needed = [gate for gate in GATES if _middle(after[gate]) < _middle(intact) - COST]
     slower = [gate for gate in GATES if steps[gate] > steps["none"]]
     faster = [gate for gate in GATES if steps[gate] < steps["none"]]
+    verdict = (
+        "; ".join(_verdict(needed, slower, faster))
+        if _middle(intact) > LEARNED
+        else "nothing follows about the gates, as the intact networks have not learned it"
+    )
     return {
         "U6": (
-            "The input modulation g is what a step offers to the cell: a tanh, so that it has a sign, is centred on 0 "
-            "and can neither add nor take away more than 1. The three others are fractions let through, so sigmoids, "
-            "from 0 to 1: of g into the cell (input gate i), of the old cell state on to the next step (forget gate "
-            "f), and of tanh(c) to the rest of the network (output gate o). "
+            "The input modulation g is what a step offers to the cell: a tanh, as an offer needs a sign, is centred on "
+            "0 and must not change the cell by more than 1. The three others are shares let through, so sigmoids, from "
+            "0 (shut) to 1 (open): of g into the cell (input gate i), of the old cell state on to the next step "
+            "(forget gate f), and of tanh(c) to the rest of the network (output gate o). "
             f"In networks of {settings.hidden} units that are right on {median_percent(intact)} of {TEST:,} unseen "
             f"palindromes of {settings.length} digits, the means over units at the first digit, the one to be kept, "
-            f"and at the last one read are {ends}; there {(kept > OPEN).mean():.0%} of the forget gates are above "
-            f"{OPEN:g} and {(kept < 1 - OPEN).mean():.0%} below {1 - OPEN:.1g}. "
-            f"With a gate held at 1 in these very networks {each(after)} are right, where guessing is in "
-            f"{1 / DIGITS:.0%}. Networks that train with it held from the start come to {each(during)}; the median one "
-            f"has solved it ({SOLVED:.1%} of the validation set) after {taken['none']} steps intact, and with i held "
-            f"after {taken['i']}, f {taken['f']}, g {taken['g']}, o {taken['o']}. "
-            f"So on this task {'; '.join(_verdict(needed, slower, faster))}."
+            f"and at the last one read are {means}. With a gate held at 1 in these very networks (the others as they "
+            f"are) so many are right, where guessing is in {1 / DIGITS:.0%}: {each(after)}. Networks that train with "
+            f"it held from the start come to {each(during)}; the median one has solved it ({SOLVED:.1%} of the "
+            f"validation set) after so many steps: intact {taken['none']}, i held {taken['i']}, f {taken['f']}, "
+            f"g {taken['g']}, o {taken['o']}. So on this task {verdict}."
         )
     }
 

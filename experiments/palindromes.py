@@ -186,66 +186,103 @@ def answers(
 ) -> dict[str, str]:
     """UVA's questions about the task and both networks, with what was measured."""
 
-    def accuracies(name: str, metric: str = "test_accuracy") -> str:
-        return ", ".join(
-            f"{median_percent(swept.values(number, metric))} at T = {length}" for length, number in best[name].items()
+    def accuracies(names: Sequence[str], metric: str = "test_accuracy") -> str:
+        return "; ".join(
+            f"{name} "
+            + ", ".join(
+                f"{median_percent(swept.values(number, metric))} at T = {length}"
+                for length, number in best[name].items()
+            )
+            for name in names
         )
 
-    def of(cells: Sequence[str]) -> list[str]:
+    def solved_by(name: str) -> str:
+        return f"{name} " + ", ".join(
+            f"{_count(runs)} of {runs.size} at T = {length}"
+            + (f" (median step {np.nanmedian(runs):,.0f})" if _count(runs) else "")
+            for length, runs in solved[name].items()
+        )
+
+    def of(*cells: CellName) -> list[str]:
         return [name for name, lengths in best.items() if swept.points[next(iter(lengths.values()))]["cell"] in cells]
 
+    rates = {point["learning_rate"] for point in swept.points}
     budget = (
-        f"{settings.optimiser} with batches of {settings.batch}, {settings.hidden} units, gradients clipped to "
-        f"{settings.clip_norm:g}, and at most {settings.steps:,} steps, over {settings.seeds} seeds"
+        f"{settings.optimiser} at {', '.join(f'{rate:g}' for rate in sorted(rates))}"
+        f"{' (each network at its best by validation)' if len(rates) > 1 else ''}, batches of {settings.batch}, "
+        f"{settings.hidden} units, gradients clipped to a norm of {settings.clip_norm:g}, at most {settings.steps:,} "
+        f"steps, {settings.seeds} seeds"
     )
-    shortest = min(length for lengths in best.values() for length in lengths)
     found = {
         "U1": (
             "A palindrome of T digits is a random half of ceil(T/2) digits and its mirror image; the first T - 1 "
-            "digits are the input and the last one, which is the first again, is the target. Batches are drawn in the "
-            "compiled training step. A tenth of all palindromes (those whose half adds up to a multiple of ten) is "
-            f"never trained on, and the networks are tested on {TEST:,} of them, so a network that had learned strings "
-            "by heart would fail; guessing is right in 10 %."
+            "digits are the input, and the last one, which is the first again, is the target. Batches are drawn anew "
+            "in every training step. There are only 10^ceil(T/2) palindromes, so a tenth of them (those whose half "
+            "adds up to a multiple of ten) is never trained on, and the networks are tested on "
+            f"{TEST:,} of these: one that had learned strings by heart would fail. Guessing is right in 10 %."
         )
     }
-    if plain := of(["elman", "elman_relu", "jordan"]):
-        at_shortest = "; ".join(
-            f"{name}: {median_percent(swept.values(best[name][shortest]))}" for name in plain if shortest in best[name]
-        )
+    if "Elman" in best:
+        shortest, number = next(iter(best["Elman"].items()))
         found["U3"] = (
-            "The network is h(t) = tanh(W_hx x(t) + W_hh h(t-1) + b), p(T) = W_ph h(T) + b, one step of it written out "
-            f"and unrolled by a scan, trained by {budget}. At T = {shortest}: {at_shortest} of the validation "
-            "palindromes are right (median and range of the best checkpoints)."
+            "At each step h(t) = tanh(W_hx x(t) + W_hh h(t-1) + b_h), h(0) = 0, and after the last digit read "
+            "p = W_ph h + b_p, whose softmax says the missing one; the weights are plain arrays, a scan is the loop, "
+            f"and automatic differentiation the backward pass. Trained by {budget}; the checkpoint that does best on "
+            f"the validation palindromes is right on {median_percent(swept.values(number, 'test_accuracy'))} of the "
+            f"test palindromes at T = {shortest}, median (lowest to highest) of the seeds."
         )
-        at_best = "; ".join(f"{name}: {accuracies(name)}" for name in plain)
-        at_last = "; ".join(f"{name}: {accuracies(name, 'last_test_accuracy')}" for name in plain)
+    if plain := of("elman", "elman_relu", "jordan"):
+        partly = {length for name in plain for length, runs in solved[name].items() if 0 < _count(runs) < runs.size}
+        at = ", ".join(map(str, sorted(partly)))
+        luck = f" Whether they do depends on the seed, that is on where a run starts, at T = {at}." if partly else ""
         found["U4"] = (
-            f"Median (lowest to highest) test accuracy of the best checkpoints by length: {at_best}. At the last step: "
-            f"{at_last}. The first digit has to survive T - 1 applications of one matrix and a squashing function; the "
-            "longer, the less the early gradient says, and the more a run depends on its seed."
+            f"Test accuracy by length, median (lowest to highest) of {settings.seeds} seeds: of the best checkpoints "
+            f"{accuracies(plain)}; at the last of {settings.steps:,} steps {accuracies(plain, 'last_test_accuracy')}. "
+            f"Runs that solve their length, being right on {SOLVED:.1%} of the validation palindromes: "
+            f"{'; '.join(map(solved_by, plain))}. The first digit has to survive the same matrix and the same "
+            f"activation at each of the steps between, and so has the gradient on its way back.{luck}"
         )
-    if gated := of(["lstm", "gru"]):
-        at_best = "; ".join(f"{name}: {accuracies(name)}" for name in gated)
-        found["U8"] = f"By {budget}: {at_best}. {_compared(best, solved)}"
+    if gated := of("lstm", "gru"):
+        found["U8"] = (
+            f"Trained by {budget}; the best checkpoints come to these test accuracies, median (lowest to highest): "
+            f"{accuracies(gated)}. Runs that solve their length, being right on {SOLVED:.1%} of the validation "
+            f"palindromes: {'; '.join(map(solved_by, gated))}.{_compared(settings, solved)}"
+        )
     return found
 
 
-def _compared(best: Mapping[str, Mapping[int, int]], solved: Mapping[str, Mapping[int, np.ndarray]]) -> str:
-    """The LSTM against the Elman network, length by length."""
-    if not {"Elman", "LSTM"} <= set(best):
+def _count(solved: np.ndarray) -> int:
+    """How many runs solved their length."""
+    return int(np.isfinite(solved).sum())
+
+
+def _compared(settings: Settings, solved: Mapping[str, Mapping[int, np.ndarray]]) -> str:
+    """The LSTM against the Elman network, by how many runs solve a length, and why."""
+    if not {"Elman", "LSTM"} <= set(solved):
         return ""
-    words, longest = [], max(best["LSTM"])
-    for length in sorted(set(best["Elman"]) & set(best["LSTM"])):
-        lstm, elman = solved["LSTM"][length], solved["Elman"][length]
-        counts = int(np.isfinite(lstm).sum()), int(np.isfinite(elman).sum())
-        steps = f"median step {_steps(lstm)} and {_steps(elman)}"
-        words.append(f"T = {length}: {counts[0]} LSTM and {counts[1]} Elman runs solve it ({steps})")
+    pairs = {
+        length: (_count(runs), _count(solved["Elman"][length]))
+        for length, runs in solved["LSTM"].items()
+        if length in solved["Elman"]
+    }
+    lengths = {
+        "more LSTMs than Elman networks do": [length for length, (lstm, elman) in pairs.items() if lstm > elman],
+        "fewer LSTMs do": [length for length, (lstm, elman) in pairs.items() if lstm < elman],
+        "as many of both do": [length for length, (lstm, elman) in pairs.items() if lstm == elman],
+    }
+    verdict = "; ".join(f"{what} at T = {', '.join(map(str, of))}" for what, of in lengths.items() if of)
+    said = (
+        f" Compared: {verdict}. An LSTM can keep a digit longer, as its cell state is carried on by addition, so with "
+        "a forget gate near one neither the digit nor the gradient need fade, where an Elman network multiplies by "
+        "its matrix and squashes at every step"
+    )
+    if not (unsolved := [length for length, (lstm, _) in pairs.items() if lstm < settings.seeds]):
+        return f"{said}."
+    longest = max(unsolved)
     return (
-        f"Against the Elman network, solved meaning a validation accuracy of {SOLVED:.1%}: {'; '.join(words)}. The "
-        "LSTM's cell state is carried on by addition, so with a forget gate near one its gradient need not vanish; but "
-        "it has to learn that first. A forget gate near a half, as without a forget bias, leaves 2^-(T-1) of the first "
-        f"digit in the cell at the end, {2.0 ** (1 - longest):.0e} at T = {longest}, and a budget of steps can end "
-        "before the network has found it."
+        f"{said}. But it has to learn to hold that gate open: near a half, where it begins, 2^-{longest - 2} of what "
+        f"the first of {longest} digits put into the cell is left at the last one read, and the steps can be used up "
+        "before the network finds out."
     )
 
 

@@ -95,6 +95,8 @@ def show(settings: Settings, console: Console, out: Path) -> Shown:
 
     errors = {network: printed_error(ntu[network]["computed"], worked.NTU_PRINTED[network]) for network in NETWORKS}
     errors["ist"] = ist_error(ist)
+    in_numpy = worked.ist_in_numpy()
+    errors["numpy"] = max(float(np.abs(ist.computed[letter] - values).max()) for letter, values in in_numpy.items())
     wrong = sum(count != real for *_, count, real in counts)
     ys = {f"{network}_y{t}": y for network in NETWORKS for t, y in enumerate(ntu[network]["computed"]["y"], start=1)}
     return Shown(
@@ -103,15 +105,20 @@ def show(settings: Settings, console: Console, out: Path) -> Shown:
             **{f"max_error_{part}": error for part, error in errors.items()},
             "errors": wrong,
             **ys,
+            **{f"ist_{name}_{t}": ist.computed[letter][t - 1, 0] for letter, name in IST_SHOWN.items() for t in (1, 2)},
             "ist_total_loss": ist.computed["ce"].sum(),
             "ist_mean_loss": ist.computed["ce"].mean(),
+            "output_gradient_first": np.abs(ist.gradient["W_y"]).max(),
             "hidden_gradient_first": descent.constant["hidden_gradient"][0, 0],
             "hidden_gradient_second": descent.constant["hidden_gradient"][0, 1],
             "unit_difference": descent.constant["difference"].max(),
+            "drawn_unit_difference": descent.drawn["difference"].min(axis=1),
             "constant_final_loss": descent.constant["loss"][:, -1],
             "drawn_final_loss": descent.drawn["loss"][:, -1],
+            "cells_counted": len(counts),
+            **{f"lstm_{d}_{words}": count for (d, words), count in lstm_counts().items()},
         },
-        answers=answers(ntu, ist, descent, len(counts), wrong),
+        answers=answers(ntu, ist, descent, errors, len(counts), wrong),
         reference=references(),
     )
 
@@ -214,6 +221,19 @@ def work_counts() -> Iterator[tuple[str, int, int, str, int, int]]:
                 yield name, d, n, bias, parameter_count(name, d, n, bias=bias), real
 
 
+UNITS, CLASSES = 128, 10
+"""Of UVA's networks on palindromes."""
+
+
+def lstm_counts() -> dict[tuple[int, str], int]:
+    """The parameters of UVA's LSTM by the features of a digit, of the cell alone and with the output map."""
+    return {
+        (d, words): parameter_count("lstm", d, UNITS, bias="single", classes=classes)
+        for d in (1, 10)
+        for words, classes in (("cell", 0), ("with_output", CLASSES))
+    }
+
+
 def printed_error(trace: Trace, printed: Trace) -> float:
     """The largest difference to the printed numbers, after rounding to their two decimals."""
     return max(float(np.abs(np.round(trace[letter], 2) - values).max()) for letter, values in printed.items())
@@ -254,6 +274,9 @@ def variants_table(ntu: Mapping[str, Mapping[str, Trace]]) -> Table:
             table.add_row(f"{network}: {name}", *(f"{y:.4f}" for y in trace["y"]), seen)
     return table
 
+
+IST_SHOWN = {"h": "h", "logits": "logit", "p": "probability"}
+"""What the metrics have of IST's steps."""
 
 IST_NAMES = {"a": "pre-activation", "h": "h", "logits": "logits", "p": "probability", "ce": "loss (nats)"}
 
@@ -326,10 +349,10 @@ def counts_table() -> Table:
         "torch",
         "single,\nand 10 outputs",
     )
-    sizes = [(name, 28, 150) for name in COUNTS] + [(name, d, 128) for name in ("elman", "lstm") for d in (1, 10)]
+    sizes = [(name, 28, 150) for name in COUNTS] + [(name, d, UNITS) for name in ("elman", "lstm") for d in (1, 10)]
     for name, d, n in sizes:
         counts = [parameter_count(name, d, n, bias=bias) for bias in ("none", "single", "torch")]
-        counts.append(parameter_count(name, d, n, bias="single", classes=10))
+        counts.append(parameter_count(name, d, n, bias="single", classes=CLASSES))
         table.add_row(name, f"{d} -> {n}", *(f"{count:,}" for count in counts))
     return table
 
@@ -393,12 +416,21 @@ def references() -> list[runfolder.Reference]:
 
 
 def answers(
-    ntu: Mapping[str, Mapping[str, Trace]], ist: Ist, descent: Descent, checked: int, wrong: int
+    ntu: Mapping[str, Mapping[str, Trace]],
+    ist: Ist,
+    descent: Descent,
+    errors: Mapping[str, float],
+    checked: int,
+    wrong: int,
 ) -> dict[str, str]:
     """The papers' questions, answered with what was computed."""
 
-    def ys(network: str, name: str = "computed", decimals: int = 4) -> str:
-        return _list(ntu[network][name]["y"], decimals)
+    def outputs(network: str) -> str:
+        ys = ntu[network]["computed"]["y"]
+        return (
+            f"the outputs y(1) to y(4) are {_list(ys, 4)}. Rounded to two decimals they are {_list(ys, 2)}, and the "
+            f"largest difference to any state or output that the slides print is {errors[network]:.2g}."
+        )
 
     def seen(network: str, name: str) -> str:
         places = seen_at(network, ntu[network][name]["y"])
@@ -407,53 +439,54 @@ def answers(
     c, constant, drawn = ist.computed, descent.constant, descent.drawn
     updates = constant["loss"].shape[1] - 1
     slope = np.abs(ist.gradient["W_y"]).max()
-    hidden = max(np.abs(ist.gradient[name]).max() for name in ("W_x", "W_h", "b"))
-    error = {network: printed_error(ntu[network]["computed"], worked.NTU_PRINTED[network]) for network in NETWORKS}
-    lstm = {d: [parameter_count("lstm", d, 128, bias="single", classes=k) for k in (0, 10)] for d in (1, 10)}
+    lstm = lstm_counts()
     return {
         "N1": (
-            f"The outputs are {ys('elman')}; rounded to the slides' two decimals they are {ys('elman', decimals=2)}, "
-            f"and of all that is printed, states and outputs, nothing differs by more than {error['elman']:.2g}. "
-            f"Rounding h(t) at every step, as by hand, gives {ys('elman', BY_HAND, 2)}. W in place of W^T gives "
-            f"{ys('elman', TRANSPOSED)} ({seen('elman', TRANSPOSED)}), and b counted twice, as by PyTorch's two bias "
-            f"vectors, {ys('elman', TWICE)} ({seen('elman', TWICE)})."
+            f"With h(t) = tanh(U^T x(t) + W^T h(t-1) + b), y(t) = sigmoid(V^T h(t) + c) and h(0) = 0, "
+            f"{outputs('elman')} Two mistakes are easily made: W in place of W^T ({seen('elman', TRANSPOSED)}), and b "
+            f"counted twice, as by PyTorch's two bias vectors ({seen('elman', TWICE)}). Rounding h(t) to two decimals "
+            f"at every step, as by hand, does little harm ({seen('elman', BY_HAND)})."
         ),
         "N2": (
-            f"The outputs are {ys('jordan')}; rounded they are {ys('jordan', decimals=2)}, and of all that is printed, "
-            f"states and outputs, nothing differs by more than {error['jordan']:.2g}. W is 1 x 2 here, as one output "
-            f"is fed back, so W in place of W^T does not even fit. b counted twice gives {ys('jordan', TWICE)} "
-            f"({seen('jordan', TWICE)}), and y(t) rounded before it is fed back {ys('jordan', BY_HAND, 2)} "
-            f"({seen('jordan', BY_HAND)}). The third entry, 0.2, in the slides' V^T is a slip: two hidden units have "
-            "two weights, and with those the outputs are the printed ones."
+            f"Here the output is fed back: with h(t) = tanh(U^T x(t) + W^T y(t-1) + b), y(t) = sigmoid(V^T h(t) + c) "
+            f"and y(0) = 0, {outputs('jordan')} W is 1 x 2, as there is one output, so W in place of W^T does not even "
+            f"fit; b counted twice is a mistake that can be made ({seen('jordan', TWICE)}), and so is rounding y(t) to "
+            f"two decimals before it is fed back ({seen('jordan', BY_HAND)}). The third entry that the slides print in "
+            "V^T is a slip: two hidden units have two weights, and these give the printed outputs."
         ),
         "I2": (
-            "a_t = W_x x_t + W_h h_{t-1} + b, h_t = tanh(a_t), logits_t = W_y h_t + b_y, p_t = softmax(logits_t), and "
-            "the loss is the sum over the steps of -log of the target's probability. W_x is 3 x 4, W_h 3 x 3 and W_y "
-            "2 x 3, the same at every step. One bias a layer is meant here; the text does not say."
+            "At each step t: a_t = W_x x_t + W_h h_{t-1} + b, the state h_t = tanh(a_t), logits_t = W_y h_t + b_y, and "
+            "the probabilities p_t = softmax(logits_t); h_0 = 0. The loss is the sum over the steps of -log of "
+            "the probability of the target. W_x is 3 x 4, W_h 3 x 3 and W_y 2 x 3, and they are the same at every "
+            "step. The text does not say how many biases the hidden layer has; one is meant here."
         ),
         "I3": (
-            f"Every unit has h_1 = {c['h'][0, 0]:.10f} and h_2 = {c['h'][1, 0]:.10f}, both logits are "
-            f"{c['logits'][0, 0]:.10f} and then {c['logits'][1, 0]:.10f}, so p is {c['p'][0, 0]:.3g} at both steps and "
-            f"the loss {c['ce'][0]:.10f} nats a step, {c['ce'].sum():.10f} in all. Its gradient is {slope:.10f} in "
-            f"magnitude in W_y and {hidden:.3g} in the hidden layer, as the rows of W_y are equal and the errors that "
-            f"come through them cancel. From the second update on the hidden layer does learn (its largest gradient is "
-            f"then {constant['hidden_gradient'][0, 1]:.3g}), but after {updates} updates its units differ by "
-            f"{constant['difference'][0, -1]:.3g}: they stay one unit, three times, which is why weights are drawn "
-            f"(drawn ones differ by {drawn['difference'].min():.2g} or more throughout). One unit is enough for these "
-            f"two steps: the loss falls to {constant['loss'][0, -1]:.2g}, from drawn weights to "
-            f"{drawn['loss'][:, -1].mean():.2g} on average. With two biases h_1 would be "
-            f"{ist.variants[TWICE]['h'][0, 0]:.10f}, and with h_0 = 0.1 {ist.variants[STARTED]['h'][0, 0]:.10f}."
+            f"Every unit has h_1 = {c['h'][0, 0]:.10f} and h_2 = {c['h'][1, 0]:.10f}; both logits are "
+            f"{c['logits'][0, 0]:.10f} at the first step and {c['logits'][1, 0]:.10f} at the second, so both classes "
+            f"have p = {c['p'][0, 0]:.3g} at both steps, and the loss is ln 2 = {c['ce'].mean():.10f} a step and "
+            f"{c['ce'].sum():.10f} in all. Beyond the question: the first gradient is {slope:.10f} in magnitude in W_y "
+            f"and {constant['hidden_gradient'][0, 0]:.3g} in the hidden layer, as the rows of W_y are equal and the "
+            "errors that come back through them cancel. From the second update on the hidden layer does learn (largest "
+            f"gradient {constant['hidden_gradient'][0, 1]:.3g}), but after {updates} updates its units differ by "
+            f"{constant['difference'][0, -1]:.3g}: they stay one unit, three times, which is why weights are drawn at "
+            f"random (drawn ones differ by {drawn['difference'].min():.2g} or more throughout). The loss falls all the "
+            f"same, to {constant['loss'][0, -1]:.2g}, and from drawn weights to {drawn['loss'][:, -1].mean():.2g} on "
+            "average."
         ),
         "I4": (
-            "tests/test_worked.py holds the forward propagation in NumPy, written from the equations of I2. The "
-            "numbers here are those of the library's cells, which it is compared with."
+            "The forward propagation in NumPy is ist_in_numpy in jaxrnn/worked.py: a loop over the steps with the "
+            "equations of I2, and softmax and cross-entropy of what it collects. Its numbers and those of the "
+            f"library's own cells, which the answer to I3 has, differ by {errors['numpy']:.2g} at most, and those from "
+            f"what a pocket calculator gives, as all units are equal, by {errors['ist']:.2g}."
         ),
         "U7": (
-            "4 (nd + n^2 + n): three gates and the input modulation (a tanh, so no gate) each have an n x d matrix, an "
-            "n x n matrix and a bias; T and m are not in it, as all steps and rows have the same weights. With the "
-            f"output map of equation (10) it is Kn + K more. For n = 128 and K = 10 that is {lstm[1][0]:,} and "
-            f"{lstm[1][1]:,} with d = 1, {lstm[10][0]:,} and {lstm[10][1]:,} with d = 10. The formulas of all cells "
-            f"are wrong for {wrong} of the {checked} cells that were made and counted."
+            "The cell has 4 (nd + n^2 + n) parameters: the three gates and the input modulation g each have an n x d "
+            "matrix for the input, an n x n matrix for the state and a bias of n. T and m are not in it, as all steps "
+            "and all sequences of a batch have the same weights. The output map of equation (10), which is not a part "
+            f"of the cell, has Kn + K more. For n = {UNITS} and K = {CLASSES} that is {lstm[1, 'cell']:,} and with the "
+            f"output map {lstm[1, 'with_output']:,} where a digit is one number (d = 1), and {lstm[10, 'cell']:,} and "
+            f"{lstm[10, 'with_output']:,} where it is one-hot (d = 10). Such formulas are wrong for {wrong} of "
+            f"{checked} cells of all kinds that were made and counted."
         ),
     }
 

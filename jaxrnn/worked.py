@@ -175,6 +175,27 @@ def ist(*, bias: Bias = "single", h_0: float = 0.0) -> dict[str, Array]:
     }
 
 
+def elman_in_numpy(weights: Weights, xs: np.ndarray, h: np.ndarray) -> list[np.ndarray]:
+    """The network of `elman` as a loop in NumPy alone, from the papers' equations with their column vectors.
+
+    Gives pre-activations, states and logits, each with a leading time axis; ``h`` is the state before the first step.
+    """
+    u, w, b, v, c = map(np.asarray, weights)
+    steps = []
+    for x in xs:
+        a = u.T @ x + w.T @ h + b
+        h = np.tanh(a)
+        steps.append((a, h, v.T @ h + c))
+    return [np.array(column) for column in zip(*steps, strict=True)]
+
+
+def ist_in_numpy(weights: Weights = IST, h_0: float = 0.0) -> dict[str, np.ndarray]:
+    """What `ist` gives, in NumPy alone."""
+    a, h, logits = elman_in_numpy(weights, IST_INPUTS, np.full(3, h_0))
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return {"a": a, "h": h, "logits": logits, "p": p, "ce": -(IST_TARGETS * np.log(p)).sum(axis=1)}
+
+
 def ist_loss(network: Classifier) -> Float[Array, ""]:
     """The total cross-entropy of IST's sequence, in nats: the sum over both steps, of which the mean is half."""
     logits = network.at_every_step(jnp.asarray(IST_INPUTS, float))

@@ -10,6 +10,13 @@ from jaxrnn import runfolder
 QUOTED: dict[str, tuple[str, ...]] = {
     "N6": ("0.028",),
     "T1": ("0.5", "1.5"),
+    "U4": ("99.9",),
+    "U5": ("99.9", "100", "0.0001"),
+    "U6": ("99.9",),
+    "U7": ("128",),
+    "U8": ("99.9",),
+    "U14": ("0.5",),
+    "U16": ("0.5",),
 }
 """Numbers that an answer repeats from its question, or that belong to a formula: by the question's id."""
 

@@ -132,24 +132,19 @@ def test_a_task_is_learned_where_the_median_run_first_solves_it(curve, step):
 
 def test_what_a_network_cannot_do_without_and_what_slows_it_is_said_of_the_medians():
     after = {"i": [0.98, 0.5, 1.0], "f": [0.995] * 3, "g": [np.nan] * 3, "o": [1.0, 1.0, 0.1]}
-    curves = {
-        "none": {1: [0.5], 2: [1.0]},
-        "i": {1: [1.0]},
-        "f": {2: [1.0]},
-        "g": {1: [0.1], 2: [0.1]},
-        "o": {3: [1.0]},
-    }
-    seen = {letter: np.array([[0.5, 0.7], [0.05, 0.25], [0.95, 0.97]]) for letter in "ifgoch"}
+    steps, ends = {"none": 2, "i": 1, "f": 2, "g": np.inf, "o": 3}, {"f": (0.6, 0.96), "|g|": (0.5, 0.7)}
+
+    def said(intact, after, steps):
+        return lstm_gates.answers(Settings(), intact, after, after, ends, steps)["U6"]
+
     intact = np.array([1.0, np.nan, 1.0])
-    (answer,) = lstm_gates.answers(Settings(), intact, after, after, seen, curves).values()
-    assert "read are i 0.60 and 0.96, f 0.60 and 0.96, o 0.60 and 0.96, |g| 0.60 and 0.96, |c| 0.60 and 0.96" in answer
-    assert "there 100% of the forget gates are above 0.9 and 0% below 0.1" in answer
-    assert "after 2 steps intact, and with i held after 1, f 2, g never, o 3." in answer
+    answer = said(intact, after, steps)
+    assert "at the last one read are f 0.60 and 0.96, |g| 0.50 and 0.70." in answer
+    assert "after so many steps: intact 2, i held 1, f 2, g never, o 3." in answer
     assert answer.endswith("cannot do without i or g; learning is slower without g or o; learning is faster without i.")
-    (answer,) = lstm_gates.answers(
-        Settings(), intact, dict.fromkeys("ifgo", intact), after, seen, dict.fromkeys(curves, {})
-    ).values()
+    answer = said(intact, dict.fromkeys("ifgo", intact), dict.fromkeys(steps, 7))
     assert answer.endswith("So on this task a trained network can do without any one of the four.")
+    assert "nothing follows" in said(np.array([0.1, 0.11]), after, steps)
 
 
 def tiny(out, *options):

@@ -20,26 +20,11 @@ from jaxrnn.command import command
 from jaxrnn.scan import unroll
 from jaxrnn.worked import IST, NTU_ELMAN, NTU_JORDAN, Weights
 
-# --- NumPy, from the papers' equations, with their column vectors (R4, I4) --------------------------------------------
+# --- NumPy, from the papers' equations, with their column vectors (I4) ------------------------------------------------
 
 
 def logistic(u):
     return 1 / (1 + np.exp(-u))
-
-
-def softmax(u):
-    return np.exp(u - u.max()) / np.exp(u - u.max()).sum()
-
-
-def elman_in_numpy(weights, xs, h):
-    """h(t) = tanh(U^T x(t) + W^T h(t-1) + b), and V^T h(t) + c: pre-activations, states and logits."""
-    u, w, b, v, c = map(np.asarray, weights)
-    steps = []
-    for x in xs:
-        a = u.T @ x + w.T @ h + b
-        h = np.tanh(a)
-        steps.append((a, h, v.T @ h + c))
-    return [np.array(column) for column in zip(*steps, strict=True)]
 
 
 def jordan_in_numpy(weights, xs, y):
@@ -52,13 +37,6 @@ def jordan_in_numpy(weights, xs, y):
         y = logistic(v.T @ h + c)
         steps.append((a, h, y))
     return [np.array(column) for column in zip(*steps, strict=True)]
-
-
-def ist_in_numpy(weights, xs, targets, h):
-    """The forward propagation of IST's question 1: pre-activations, states, logits, probabilities, cross-entropies."""
-    a, h, logits = elman_in_numpy(weights, xs, h)
-    p = np.array([softmax(row) for row in logits])
-    return a, h, logits, p, -(targets * np.log(p)).sum(axis=1)
 
 
 def draw(seed, feedback):
@@ -76,7 +54,7 @@ def test_the_elman_cell_is_the_numpy_one():
         with float64():
             weights, xs = draw(seed, feedback=False)
             network = worked.elman(weights)
-            _, h, logits = elman_in_numpy(weights, xs, np.zeros(len(weights.b)))
+            _, h, logits = worked.elman_in_numpy(weights, xs, np.zeros(len(weights.b)))
             _, states = network.layers(jnp.asarray(xs))
             assert_close(states, h)
             assert_close(network.at_every_step(jnp.asarray(xs)), logits)
@@ -136,7 +114,7 @@ def test_ntu_question_1(work, expected, slides):
 def test_ntu_question_1_in_numpy():
     with float64():
         for trace, steps in (
-            (worked.ntu_elman(), elman_in_numpy(NTU_ELMAN, worked.NTU_INPUTS, np.zeros(2))),
+            (worked.ntu_elman(), worked.elman_in_numpy(NTU_ELMAN, worked.NTU_INPUTS, np.zeros(2))),
             (worked.ntu_jordan(), jordan_in_numpy(NTU_JORDAN, worked.NTU_INPUTS, np.zeros(1))),
         ):
             assert_close(trace["a"], steps[0], 1e-15)
@@ -214,10 +192,9 @@ def test_ist_question_1():
 def test_ist_question_1_in_numpy_and_in_closed_form(biases, h_0):
     """I4, and the same with each mistake."""
     weights = IST._replace(b=biases * IST.b)
-    steps = ist_in_numpy(weights, worked.IST_INPUTS, worked.IST_TARGETS, np.full(3, h_0))
     with float64():
         trace = worked.ist(bias="torch" if biases == 2 else "single", h_0=h_0)
-        for letter, expected in zip(("a", "h", "logits", "p", "ce"), steps, strict=True):
+        for letter, expected in worked.ist_in_numpy(weights, h_0).items():
             assert_close(trace[letter], expected, 1e-15)
             equal(trace[letter], worked.ist_closed_form(biases, h_0)[letter], 15)
 
@@ -328,6 +305,7 @@ def test_the_command_shows_what_the_papers_print(finished):
     result = json.loads((out / "result.json").read_text())
     metrics = {name: metric["mean"] for name, metric in result["metrics"].items()}
     assert metrics["max_error"] < 1e-15 and metrics["max_error_elman"] == metrics["max_error_jordan"] == 0
+    assert metrics["max_error_numpy"] < 1e-15 and f"{metrics['max_error_numpy']:.2g}" in result["answers"]["I4"]
     assert metrics["errors"] == 0 and metrics["hidden_gradient_first"] == 0 < metrics["hidden_gradient_second"]
     assert metrics["unit_difference"] < 1e-14
     for reference in result["reference"]:
@@ -335,7 +313,8 @@ def test_the_command_shows_what_the_papers_print(finished):
         assert round(metrics[reference["metric"]], digits) == pytest.approx(reference["value"], abs=1e-15)
     assert len(result["reference"]) == 10
     assert set(result["answers"]) == {"N1", "N2", "I2", "I3", "I4", "U7"}
-    assert "t = 3, 4" in result["answers"]["N1"] and f"wrong for 0 of the {18 * len(CELLS)}" in result["answers"]["U7"]
+    assert "t = 3, 4" in result["answers"]["N1"] and "(two decimals show it at t = 4)" in result["answers"]["N2"]
+    assert f"wrong for 0 of {18 * len(CELLS)}" in result["answers"]["U7"]
     assert result["config"] == {"quick": True, "updates": 50}
 
 
