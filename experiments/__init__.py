@@ -8,6 +8,9 @@ EXPERIMENTS = (
 )  # fmt: skip
 """Every command by its name; each runs to its end with ``--quick``."""
 
+TOOLS = ("all", "report")
+"""Commands about the experiments rather than one of them: they run all of them, and show what all came to."""
+
 SWEEPABLE = (
     "char_lm", "character_sentiment", "imdb_bilstm", "imdb_gru", "imdb_mlp", "imdb_rnn", "lagged_regression",
     "lstm_gates", "mnist_gru", "mnist_lstm", "mnist_rnn", "names", "palindromes", "sum_of_neighbours", "time_gate",

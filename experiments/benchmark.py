@@ -20,7 +20,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -85,6 +85,10 @@ class Settings(command.Settings):
     def quick_defaults(cls) -> Self:
         return cls(quick=True, repeats=3)
 
+    def settled(self) -> Self:
+        every = (*CELLS, *SWEEPS, *TEXTS, *REVIEWS) if self.quick else ROWS
+        return replace(self, rows=tuple(dict.fromkeys(self.rows)) or every)
+
 
 MNIST = Shape(batch=128, time=28, features=28, hidden=150, classes=10, examples=60_000, steps=100)
 SMALL = Shape(batch=64, time=8, features=8, hidden=16, classes=10, examples=1_437, steps=20)
@@ -103,7 +107,8 @@ def main(name: str, settings: Settings) -> dict[str, Any]:
     began = time.perf_counter()
     if settings.repeats < 1:
         raise SettingsError(f"--repeats must be at least 1, not {settings.repeats}")
-    rows = tuple(dict.fromkeys(settings.rows)) or ((*CELLS, *SWEEPS, *TEXTS, *REVIEWS) if settings.quick else ROWS)
+    settings = settings.settled()
+    rows = settings.rows
     shape = SMALL if settings.quick else MNIST
     sweeps = {row: sweep for row, sweep in (QUICK_SWEEPS if settings.quick else SWEEPS).items() if row in rows}
     scales = {row: scale for row, scale in (QUICK_TEXTS if settings.quick else TEXTS).items() if row in rows}
@@ -125,7 +130,6 @@ def main(name: str, settings: Settings) -> dict[str, Any]:
     out = runfolder.open_folder(out)
     config = command.config(settings)
     config |= shape._asdict() | {
-        "rows": rows,
         "torch": metadata.version("torch") if measuring.installed("torch") else None,
     }
     config |= {row: {"runs": sweep.runs, **sweep.shape._asdict()} for row, sweep in sweeps.items()}

@@ -78,9 +78,12 @@ class NameSettings(TrainingSettings):
             return self.epochs
         return 50 if self.names is not None and self.names.is_dir() else 1000
 
+    def settled(self) -> Self:
+        return replace(self, epochs=self.total_epochs())
+
     def check(self) -> None:
         if self.epochs is None:
-            replace(self, epochs=self.total_epochs()).check()
+            self.settled().check()
             return
         super().check()
         at_least_one(self, "batch", "hidden", "samples", "top_k")

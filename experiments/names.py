@@ -3,11 +3,9 @@
 python -m experiments.names [--names FILE|FOLDER], and then --language Italian --starts-with Ro
 """
 
-import itertools
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +39,7 @@ def main(name: str, settings: NameSettings) -> Any:
     """Train, and leave a run folder; returns what its ``result.json`` says. Or ask a trained run."""
     if settings.asks:
         return name_trained.ask(name, settings, settings.out or Path("runs") / name)
-    settings = replace(settings, epochs=settings.total_epochs())
+    settings = settings.settled()
     data = name_model.load(settings)
     outcome = carry_out(name, settings, name_model.study(settings, data))
     began = time.perf_counter()
@@ -54,12 +52,20 @@ def main(name: str, settings: NameSettings) -> Any:
     measured = by_k(samples)
     show(outcome, data, samples, measured, recall)
 
+    best, lowest = lowest_loss(outcome)
     metrics: dict[str, Any] = {
+        "ids": data.alphabet.size,
+        "lowest_test_loss": lowest,
+        "lowest_test_loss_epoch": best,
+        "names_written": len(samples[0].new),
+    }
+    metrics |= {
         f"{measure}_{k}": of_k[measure]
         for k, of_k in measured.items()
         for measure in ("novelty", "duplicates", "nll", "length")
     }
     if len(data.languages) > 1:
+        metrics |= {f"language_match_{k}": of_k["match"] for k, of_k in measured.items() if k != "all"}
         metrics |= {
             "language_match": measured["all"]["match"],
             "language_match_new": measured["all"]["match_new"],
@@ -74,6 +80,16 @@ def main(name: str, settings: NameSettings) -> Any:
     )
     conclude(outcome)
     return outcome.result
+
+
+def lowest_loss(outcome: Outcome) -> tuple[int, list[float]]:
+    """The epoch after which the loss on held-out names was lowest in the median of the runs, and what it was then."""
+    losses: dict[int, list[float]] = {}
+    for row in outcome.fitted.progress.history:
+        losses.setdefault(row["epoch"], []).append(row["test_loss"])
+    middle = {epoch: float(np.median(values)) for epoch, of in losses.items() if (values := finite(of))}
+    best = min(middle, key=lambda epoch: middle[epoch])
+    return best, losses[best]
 
 
 def by_k(samples: Sequence[Sample]) -> dict[str, dict[str, list[float]]]:
@@ -195,66 +211,71 @@ def answers(
     recall: np.ndarray,
 ) -> dict[str, str]:
     """IST's questions on the character network, its training and its names, with what was measured."""
+    (by_frequency,) = (one["value"] for one in outcome.result["reference"])
     alphabet, h, v = data.alphabet, settings.hidden, data.alphabet.size
     metrics, many = outcome.fitted.metrics, len(data.languages) > 1
-    losses: dict[int, list[float]] = {}
-    for row in outcome.fitted.progress.history:
-        losses.setdefault(row["epoch"], []).append(row["test_loss"])
-    by_epoch = {epoch: float(np.median(values)) for epoch, of in losses.items() if (values := finite(of))}
-    best = min(by_epoch, key=lambda epoch: by_epoch[epoch])
-    by_heart = ": from there on names are learned by heart" if best < settings.total_epochs() else ""
+    best, lowest = lowest_loss(outcome)
+    rises = float(np.nanmedian(metrics["test_loss"])) > 1.01 * float(np.nanmedian(lowest))
+    heart = " and rises from then on, as the listed names are learned by heart" if rises else ""
     start = f"one of {len(data.languages)} starts, a language each" if many else "the start"
     step = " = tanh(x_t W_x + b_x + h_(t-1) W_h + b_h)" if settings.cell == "elman" else ""
     table = "; ".join(
-        f"k = {k}: new {median_percent(of_k['novelty'])}, repeated {median_percent(of_k['duplicates'])}, "
-        f"{median_range(of_k['nll'])} nats of a letter, {median_range(of_k['length'])} letters "
+        f"{'all letters' if k == 'all' else f'k = {k}'}: new {median_percent(of_k['novelty'])}, repeated "
+        f"{median_percent(of_k['duplicates'])}, {median_range(of_k['nll'])} nats a letter "
         f"({', '.join(examples(samples, k)[:3])})"
         for k, of_k in measured.items()
     )
+    course = {measure: _course(measured, measure) for measure in ("novelty", "duplicates", "nll")}
+    choice = (
+        " So k is a choice between names that are likely, and mostly repeated, and new ones that are stranger."
+        if course == {"novelty": "rises", "duplicates": "falls", "nll": "rises"}
+        else ""
+    )
     different = [len(set(sample.written.names)) for sample in samples if sample.k == 1]
     written = len(samples[0].written.names)
+    match = ", ".join(median_percent(of_k["match"]) for of_k in measured.values())
     language = (
-        " Asked for a language and drawing from all letters, the networks write names that a classifier of letter "
-        f"pairs takes for that language in {median_percent(measured['all']['match'])} of all cases, and in "
-        f"{median_percent(measured['all']['match_new'])} of those that are new, where chance is "
-        f"{1 / len(data.languages):.1%}; of the held-out names it recognises {np.nanmean(recall):.1%} (mean over the "
-        "languages)."
+        f" A classifier of letter pairs takes {match} of the names, in the order above, for names of the language that "
+        f"was asked for, and {median_percent(measured['all']['match_new'])} of the new ones drawn from all letters; "
+        f"chance is {1 / len(data.languages):.1%}, and real names that were held out it recognises in "
+        f"{np.nanmean(recall):.1%} of cases (mean over the languages)."
         if many
         else ""
     )
     return {
         "I5": (
-            f"At each step one of {v} ids is read, as a one-hot vector x_t: first {start}, then the letters, of which "
-            f"there are {len(alphabet.characters)}. From it and h_(t-1), h_0 = 0, the {NAMES[settings.cell]} layer "
-            f"makes its {h} outputs h_t{step}. The output layer has p(next) = softmax(h_t V + c), a probability of "
-            "each id, of which one is the end. All names of a batch go through one scan of "
-            f"{data.length - 1} steps, masked behind each name's end. There are {outcome.result['parameters']:,} "
-            "parameters."
+            f"At each step the network reads one of {v} ids, as a one-hot vector x_t: first {start}, then the "
+            f"{len(alphabet.characters)} characters. From it and h_(t-1), with h_0 = 0, the {NAMES[settings.cell]} "
+            f"layer makes its {h} outputs h_t{step}. The output layer makes of them a probability of each id, "
+            "p(next) = softmax(h_t V + c); one of the ids is the end of a name. All names of a batch are computed "
+            f"together, and what stands behind a name's end does not count. There are "
+            f"{outcome.result['parameters']:,} parameters."
         ),
         "I6": (
-            f"{settings.epochs:,} epochs of {len(data.train):,} names in batches of {settings.batch}, Adam at "
-            f"{settings.learning_rate:g}, {h} hidden units. The loss is the negative log-likelihood of a letter, the "
-            "end counted as one, padding not. Its curves are in learning_curves.png; at the end it is "
+            f"The network was trained for {settings.epochs:,} epochs (the paper asks for 1,000) on {len(data.train):,} "
+            f"names in batches of {settings.batch}, by Adam at a learning rate of {settings.learning_rate:g}, with {h} "
+            "hidden units. The loss is the negative log-likelihood of a character, the end counted as one; "
+            "learning_curves.png shows it. At the end it is "
             f"{median_range(metrics['train_loss'])} nats on the names learned and {median_range(metrics['test_loss'])} "
-            f"on the {len(data.test):,} held out, where it was lowest after epoch {best}, {by_epoch[best]:.3g}"
-            f"{by_heart}."
+            f"on the {len(data.test):,} held out. On these it was lowest after epoch {best}, with "
+            f"{median_range(lowest)}{heart}; knowing only how often each character occurs costs {by_frequency:.3g}."
         ),
         "I7": (
-            f"Of {written} names by each of {len(different)} run{'s' if len(different) > 1 else ''} for each k: "
-            f"{table}. 'New' are names that are not in the training list; the likelihoods are those of the whole "
-            f"distribution. With k = 1 nothing is random: {len(data.languages)} start"
-            f"{'s' if many else ''} gave {median_range(different)} name{'s' if many else ''}. From each k to the "
-            f"next {_course(measured, 'novelty', 'the share of new names')}, and "
-            f"{_course(measured, 'nll', 'what a letter costs')}.{language}"
+            f"For each k, {len(different)} run{'s' * (len(different) > 1)} wrote {written:,} names"
+            f"{' each' * (len(different) > 1)}, each letter drawn from the k likeliest. {table}. New names are not in "
+            "the training list, and nats are what a letter costs by the whole distribution: the more, the less likely. "
+            f"With k = 1 nothing is random, and {len(data.languages)} start{'s' * many} gave "
+            f"{median_range(different)} name{'s' * many}. From each k to the next the share of new names "
+            f"{course['novelty']}, that of repeated ones {course['duplicates']}, and what a letter costs "
+            f"{course['nll']}.{choice}{language}"
         ),
     }
 
 
-def _course(measured: Mapping[str, Mapping[str, Any]], measure: str, words: str) -> str:
-    """Whether the median of a measure rises from each k to the next."""
-    middles = [float(np.median(of_k[measure])) for of_k in measured.values()]
-    rises = all(one < after for one, after in itertools.pairwise(middles))
-    return f"{words} {'rises' if rises else 'does not always rise'}"
+def _course(measured: Mapping[str, Mapping[str, Any]], measure: str) -> str:
+    """Which way the median of a measure goes from each k to the next."""
+    steps = np.diff([float(np.median(of_k[measure])) for of_k in measured.values()])
+    return "rises" if (steps > 0).all() else "falls" if (steps < 0).all() else "neither rises nor falls throughout"
 
 
 if __name__ == "__main__":

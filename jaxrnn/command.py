@@ -52,6 +52,10 @@ class Settings:
         """The defaults under --quick; what is given on the command line goes before them."""
         return cls(quick=True)
 
+    def settled(self) -> Self:
+        """These settings, those filled in that follow from the others where they are not given: the run's own."""
+        return self
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings(Settings):
@@ -154,21 +158,8 @@ def command(name: str, settings: type[S], main: Callable[[str, S], Any], argv: S
     """
     given = sys.argv[1:] if argv is None else list(argv)
     program = f"python -m experiments.{name}"
-    # these choose the defaults, and so are said by them
-    sizes = {"--quick": settings.quick_defaults, "--full": getattr(settings, "full_defaults", None)}
-    choosing = {word: defaults for word, defaults in sizes.items() if word in given and defaults is not None}
-    if len(choosing) > 1:
-        print(f"{program}: give --quick or --full, not both", file=sys.stderr)
-        return 2
-    parsed = tyro.cli(
-        settings,
-        prog=program,
-        description=inspect.cleandoc(settings.__doc__ or ""),
-        args=[word for word in given if word not in choosing],
-        default=next(iter(choosing.values()), settings)(),
-        config=(tyro.conf.FlagCreatePairsOff,),
-    )
     try:
+        parsed = parse(name, settings, given)
         with _terminated_as_interrupted():
             prepare_devices(getattr(parsed, "devices", None))
             main(name, parsed)
@@ -176,13 +167,34 @@ def command(name: str, settings: type[S], main: Callable[[str, S], Any], argv: S
         print(f"{program}: {error}", file=sys.stderr)
         return 2
     except Stopped as stopped:
-        again = shlex.join([word for word in given if word != "--resume"] + ["--resume"])
-        print(f"{program}: stopped; {stopped}. To go on: {program} {again}", file=sys.stderr)
+        words = [word for word in given if word != "--resume"]
+        again = shlex.join([*program.split(), *words, *(["--resume"] if hasattr(settings, "resume") else [])])
+        print(f"{program}: stopped; {stopped}. To go on: {again}", file=sys.stderr)
         return 130
     except KeyboardInterrupt:
         print(f"{program}: stopped at once", file=sys.stderr)
         return 130
     return 0
+
+
+def parse(name: str, settings: type[S], argv: Sequence[str]) -> S:
+    """The settings that these words mean after ``python -m experiments.<name>``.
+
+    Raises SettingsError where they ask for two sizes; a mistyped option ends the process through tyro.
+    """
+    # these choose the defaults, and so are said by them
+    sizes = {"--quick": settings.quick_defaults, "--full": getattr(settings, "full_defaults", None)}
+    choosing = {word: defaults for word, defaults in sizes.items() if word in argv and defaults is not None}
+    if len(choosing) > 1:
+        raise SettingsError("give --quick or --full, not both")
+    return tyro.cli(
+        settings,
+        prog=f"python -m experiments.{name}",
+        description=inspect.cleandoc(settings.__doc__ or ""),
+        args=[word for word in argv if word not in choosing],
+        default=next(iter(choosing.values()), settings)(),
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )
 
 
 def command_line(name: str) -> str:
@@ -228,7 +240,7 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
         came = True
         print("\nStopping, and saving first; once more to stop at once.", file=sys.stderr)
 
-    with _handling(note, signal.SIGINT, signal.SIGTERM):
+    with handling(note, signal.SIGINT, signal.SIGTERM):
         yield lambda: came
 
 
@@ -237,12 +249,13 @@ def _terminated_as_interrupted() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    with _handling(signal.default_int_handler, signal.SIGTERM):
+    with handling(signal.default_int_handler, signal.SIGTERM):
         yield
 
 
 @contextmanager
-def _handling(handler: Callable[[int, Any], None], *signals: signal.Signals) -> Iterator[None]:
+def handling(handler: Callable[[int, Any], None], *signals: signal.Signals) -> Iterator[None]:
+    """Signals go to this handler meanwhile. For the main thread."""
     earlier = {number: signal.signal(number, handler) for number in signals}
     try:
         yield

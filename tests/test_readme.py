@@ -6,7 +6,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from experiments import EXPERIMENTS
+from experiments import EXPERIMENTS, TOOLS
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
@@ -26,8 +26,9 @@ def test_the_snippet_runs_and_does_what_its_comments_say():
 
 def test_the_commands_exist():
     named = set(re.findall(r"python -m experiments\.(\w+)", README))
-    assert named and named <= set(EXPERIMENTS)
+    assert named and named <= {*EXPERIMENTS, *TOOLS}
     assert [name for name in EXPERIMENTS if name not in README] == []
+    assert set(TOOLS) <= named
 
 
 def test_the_figures_are_there_and_small():

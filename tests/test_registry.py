@@ -24,7 +24,7 @@ def test_every_experiment_is_registered():
     commands = {
         name for name, module in modules(experiments).items() if '__name__ == "__main__"' in inspect.getsource(module)
     }
-    assert commands == set(experiments.EXPERIMENTS)
+    assert commands == {*experiments.EXPERIMENTS, *experiments.TOOLS}
 
 
 def test_every_experiment_that_can_be_swept_is_registered():
