@@ -15,13 +15,14 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments import bowls, norms
-from experiments.bowls import CARRIED_OVER, POLYAK, TITLES, TUNED, Followed
+from experiments.bowls import CARRIED_OVER, TITLES, TUNED
 from experiments.norms import Trace, median
 from experiments.palindrome import NAMES, PALINDROME, SOLVED, PalindromeSettings, solved_at
 from jaxrnn import plots, runfolder
 from jaxrnn.command import CellName, StepSettings, command
 from jaxrnn.errors import SettingsError
 from jaxrnn.sweeps import Finding, Point, SweepSettings, Swept, conduct, settings_for
+from jaxrnn.words import median_percent, median_range
 
 Name = Literal["sgd", "momentum", "rmsprop_torch", "adam"]
 
@@ -132,12 +133,8 @@ def compare(settings: Settings, swept: Swept) -> dict[tuple[str, bool], Tried]:
         point = swept.points[number]
         found.setdefault((point["optimiser"], math.isfinite(point["clip_norm"])), []).append(number)
 
-    def merit(number):
-        finite = solved[number][np.isfinite(solved[number])]
-        return -finite.size, finite.mean() if finite.size else 0.0
-
     def tried(numbers):
-        best = min(numbers, key=merit)
+        best = min(numbers, key=lambda number: _merit(solved[number]))
         norms = np.array([norm for runs in swept.curves(best, "gradient_norm").values() for norm in runs])
         return Tried(
             point=best,
@@ -171,18 +168,24 @@ def find(settings: Settings, swept: Swept, out: Path) -> Finding:
     norms.show(console, out, course(settings), trace, digits)
 
     metrics: dict[str, Any] = {"max_error": followed.max_error}
+    suffixes = {
+        ("aligned", TUNED): "steps",
+        ("turned", TUNED): "turned_steps",
+        ("turned", CARRIED_OVER): "carried_over_steps",
+    }
     for row in rows:
-        if row["settings"] == TUNED:
-            turned = "turned_" if row["bowl"] == "turned" else ""
-            steps = row["stays"] if row["stays"] >= 0 else math.nan
-            metrics[f"quadratic_{row['optimiser']}_{turned}steps"] = steps
+        if suffix := suffixes.get((row["bowl"], row["settings"])):
+            metrics[f"quadratic_{row['optimiser']}_{suffix}"] = row["stays"] if row["stays"] >= 0 else math.nan
     for (optimiser, clipped), one in trained.items():
         if clipped:
             metrics |= {
                 f"{optimiser}_learning_rate": one.rate,
                 f"{optimiser}_test_accuracy": swept.values(one.point, "test_accuracy"),
                 f"{optimiser}_solved_at_step": one.solved,
+                f"{optimiser}_share_above": one.above,
             }
+        else:
+            metrics[f"{optimiser}_unclipped_solved_at_step"] = one.solved
     for clip, what in enumerate(("clipped", "unclipped")):
         metrics |= {
             f"{what}_largest_norm": norms.largest(trace.norm[clip]),
@@ -192,7 +195,7 @@ def find(settings: Settings, swept: Swept, out: Path) -> Finding:
             f"{what}_last_loss": trace.last_loss()[clip],
         }
     answers = {
-        "U5": benefits(settings, rows, followed, trained),
+        "U5": benefits(settings, rows, trained),
         "U17": what_clipping_does(settings, trained, trace),
     }
     return Finding(metrics=metrics, answers=answers)
@@ -245,6 +248,12 @@ def show(
     runfolder.save_figure(figure, out / "rates.png")
 
 
+def _merit(solved: np.ndarray) -> tuple[int, float]:
+    """What is lower where more runs solve the task, and sooner where as many do."""
+    finite = solved[np.isfinite(solved)]
+    return -finite.size, float(finite.mean()) if finite.size else 0.0
+
+
 def _step(steps: np.ndarray) -> str:
     """The median step of the runs that came to it."""
     middle = median(steps)
@@ -258,76 +267,71 @@ def _course_in_words() -> str:
 # --- answers ----------------------------------------------------------------------------------------------------------
 
 
-def benefits(
-    settings: Settings,
-    rows: Sequence[Mapping[str, Any]],
-    followed: Followed,
-    trained: Mapping[tuple[str, bool], Tried],
-) -> str:
+def benefits(settings: Settings, rows: Sequence[Mapping[str, Any]], trained: Mapping[tuple[str, bool], Tried]) -> str:
     """U5: what momentum and adaptive learning rates are good for."""
     steps = {(row["bowl"], row["optimiser"], row["settings"]): bowls.in_words(row["stays"]) for row in rows}
-    fair = [f"{title} {steps['aligned', name, TUNED]}" for name, title in TITLES.items()]
-    turned = [
-        f"{title} {steps['aligned', name, TUNED]} and {steps['turned', name, CARRIED_OVER]}"
-        for name, title in TITLES.items()
-    ]
-    slow, fast = followed.settings["sgd"], followed.settings["momentum"]
-    runs = []
-    for (name, clipped), one in trained.items():
-        count = int(np.isfinite(one.solved).sum())
-        when = f"at step {_step(one.solved)}" if count else "never"
-        if clipped:
-            runs.append(
-                f"{TITLES[name]} {when} (rate {one.rate:g}, {count} of {settings.seeds} seeds; all of them at "
-                f"{one.good} of {one.rates} rates)"
-            )
+    aligned, turned = (
+        ", ".join(f"{title} {steps[bowl, name, rule]}" for name, title in TITLES.items())
+        for bowl, rule in (("aligned", TUNED), ("turned", CARRIED_OVER))
+    )
+    of = {name: trained[name, True] for name in settings.optimisers}
+    runs = "; ".join(
+        f"{TITLES[name]} {f'at step {_step(one.solved)}' if _merit(one.solved)[0] else 'never'} "
+        f"(rate {one.rate:g}, {-_merit(one.solved)[0]} of {settings.seeds} runs; all runs do at {one.good} of "
+        f"{one.rates} rates)"
+        for name, one in of.items()
+    )
+    verdict = ""
+    if "sgd" in of and len(of) > 1:
+        sooner = [TITLES[name] for name, one in of.items() if _merit(one.solved) < _merit(of["sgd"].solved)]
+        verdict = f" Better than SGD here: {', '.join(sooner) or 'none of them'}."
     return (
-        f"Down a bowl of condition number {bowls.CURVATURES.max() / bowls.CURVATURES.min():g}, to {bowls.FRACTION:g} "
-        f"of the height to stay there (followed for {bowls.HORIZON:,} steps, the best of ten learning rates a decade "
-        f"for each), it takes {', '.join(fair)} steps. Momentum adds up what successive gradients agree on, along the "
-        "flat direction, and cancels what they do not, across the steep one: with Polyak's best settings errors shrink "
-        f"by (k - 1) / (k + 1) = {float(slow.rate):.3f} a step in SGD and by (sqrt(k) - 1) / (sqrt(k) + 1) = "
-        f"{float(fast.rate):.3f} with momentum, {steps['aligned', 'sgd', POLYAK]} steps and "
-        f"{steps['aligned', 'momentum', POLYAK]}. Adaptive learning rates divide each coordinate's gradient by its "
-        "recent size, so that a flat coordinate moves as fast as a steep one, as long as the bowl lies on the axes: "
-        f"with the same learning rates there and turned by 45 degrees, {', '.join(turned)} steps. On palindromes of "
-        f"{settings.length} digits ({settings.seeds} seeds, gradients clipped to {settings.clip_norm:g}) a validation "
-        f"accuracy of {SOLVED:.1%} is reached, within {settings.steps:,} steps, by {'; '.join(runs)}."
+        "SGD goes down the gradient of the moment, by the same learning rate for every weight. Momentum goes by a "
+        "running sum of gradients: what they agree on, along the floor of a narrow valley, adds up, and what changes "
+        "sign at every step, across it, cancels. Adaptive learning rates (RMSProp; Adam has both) divide the gradient "
+        "of each weight by its recent size, so that weights with small gradients move as fast as those with large "
+        f"ones. Down a bowl that curves {bowls.CURVATURES.max() / bowls.CURVATURES.min():g} times as much one way as "
+        f"the other, each with its best learning rate, it takes so many steps to {bowls.FRACTION:g} of the height: "
+        f"{aligned}; with the same learning rates and the bowl turned by 45 degrees, so that no single weight stands "
+        f"for a steep or a flat way, it takes {turned}. On palindromes of {settings.length} digits {SOLVED:.1%} of the "
+        f"validation set are right, within {settings.steps:,} steps, by {runs}.{verdict}"
     )
 
 
 def what_clipping_does(settings: Settings, trained: Mapping[tuple[str, bool], Tried], trace: Trace) -> str:
     """U17: what the starter code's `clip_grad_norm_` does, and why."""
     limit = f"{settings.clip_norm:g}"
-    above, last = 100 * trace.share_above(settings.clip_norm), trace.last_loss()
+    above, last = trace.share_above(settings.clip_norm), trace.last_loss()
 
     def measured(clip):
-        def of(values, form):
-            return ", ".join(format(value, form) for value in values[clip])
-
         return (
-            f"{of(above, '.1f')} % of the steps are above {limit}, the largest norms are "
-            f"{of(norms.largest(trace.norm), ',.4g')}, where the weights move by {of(trace.update_there(), '.2g')}, "
-            f"the highest losses {of(norms.largest(trace.loss), '.2g')}, and the loss over the last tenth of the steps "
-            f"is {of(last, '.2g')}"
+            f"{median_percent(above[clip])} of the steps are above {limit}, the largest norm is "
+            f"{median_range(norms.largest(trace.norm)[clip])}, the weights move by "
+            f"{median_range(trace.update_there()[clip])} there, and the loss over the last tenth of the steps is "
+            f"{median_range(last[clip])}"
         )
 
     lower = int(np.sum(np.nan_to_num(last[0], nan=np.inf) < np.nan_to_num(last[1], nan=np.inf)))
-    pairs = [
-        f"{TITLES[name]} {_step(trained[name, True].solved)} and {_step(trained[name, False].solved)}"
+    verdict = (
+        f"The last loss is lower with clipping for {lower} of {settings.seeds} seeds."
+        if above.any()
+        else "So there was nothing to clip."
+    )
+    pairs = "; ".join(
+        f"{TITLES[name]} {_step(trained[name, True].solved)} with clipping and "
+        f"{_step(trained[name, False].solved)} without"
         for name in settings.optimisers
-    ]
-    shares = [100 * trained[name, True].above for name in settings.optimisers]
+    )
+    shares = [trained[name, True].above for name in settings.optimisers]
     return (
-        f"clip_grad_norm_ takes the norm of all gradients together and, where it is above {limit}, scales all of them "
-        f"by {limit} / norm: the direction stays, and smaller gradients pass as they are. A gradient through T steps "
-        "holds products of up to T - 1 Jacobians, which can explode at single steps, and one such step can undo what "
-        f"was learned. Measured step by step ({NAMES.get(settings.cell, settings.cell)} network, T = "
-        f"{settings.clip_length}, {_course_in_words()}, by seed): without clipping {measured(1)}; with it "
-        f"{measured(0)}. The last loss is lower with clipping for {lower} of {settings.seeds} seeds. At T = "
-        f"{settings.length} the mean norm of {settings.every} steps is above {limit} in at most "
-        f"{max(shares):.1f} % of the evaluations, by optimiser at its best learning rate, and the task is solved, with "
-        f"and without clipping, each at its best rate, at step {', '.join(pairs)}."
+        f"clip_grad_norm_ takes the norm of all gradients together and, where it is above {limit}, multiplies all of "
+        f"them by {limit} / norm: the direction stays, and smaller gradients pass as they are. The reason is that a "
+        "gradient through T steps holds products of up to T - 1 Jacobians, which can explode at single steps, and one "
+        "such step can undo what was learned. Measured at every step "
+        f"({NAMES.get(settings.cell, settings.cell)} network, T = {settings.clip_length}, {_course_in_words()}; median "
+        f"(lowest to highest) of {settings.seeds} seeds): without clipping {measured(1)}; with it {measured(0)}. "
+        f"{verdict} At T = {settings.length} the mean norm of {settings.every} steps is above {limit} in at most "
+        f"{max(shares):.1%} of the evaluations, whatever the optimiser, and the task is solved at step {pairs}."
     )
 
 

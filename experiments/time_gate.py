@@ -19,6 +19,7 @@ from rich.table import Table
 from experiments import hidden_period
 from experiments.frequency import FREQUENCY, NAMES, WaveSettings
 from experiments.hidden_period import Recovery
+from experiments.norms import median
 from jaxrnn import plots, runfolder
 from jaxrnn.cells import LSTMCell, TimeGatedLSTMCell, time_gate
 from jaxrnn.command import at_least_one, command
@@ -44,6 +45,9 @@ PAPER: Mapping[Sampling, Mapping[str, float]] = {
 
 LEARNED = 0.9
 """The validation accuracy from which a run has learned the task."""
+
+WITHIN = 0.02
+"""A hidden period is found whose error is below this share of it."""
 
 TAU, S, R_ON = 8.0, 2.0, 0.5
 """The gate that is drawn."""
@@ -232,7 +236,7 @@ def find(settings: Settings, swept: Swept, out: Path) -> Finding:
     times = np.linspace(0, S + 2.4 * TAU, 2000)
     title = "A time gate opens once a period, for a share of it"
     draw(plots.time_gate.course(times, time_gate(times, TAU, S, R_ON), TAU, S, R_ON, title), "gate.png")
-    kept, sloped = copying(), slopes()
+    kept, sloped, leaking = copying(), slopes(), slopes(settings.leak)
     title = "While its time gate is closed, a unit keeps its state, and the gradient to it"
     draw(plots.time_gate.copying(kept.opened, kept.states, kept.kept, title), "copying.png")
     title = f"A gate can be learned while it is open (τ = {TAU:g}, s = {S:g}, r_on = {R_ON:g})"
@@ -265,6 +269,9 @@ def find(settings: Settings, swept: Swept, out: Path) -> Finding:
         "closed_state_change": kept.change,
         "closed_slope_error": kept.slope_error,
         "closed_gate_gradient": sloped.closed,
+        "leaking_gate_gradient": leaking.closed,
+        "periods_found": int((recovery.error < WITHIN).sum()),
+        **{f"{cell}_state_left": abs(kept.kept[name][0]) for cell, name in NAMES.items()},
     }
     reference: list[Reference] = []
     for sampling, race in raced.items():
@@ -280,7 +287,7 @@ def find(settings: Settings, swept: Swept, out: Path) -> Finding:
                 }
             )
     return Finding(
-        metrics=metrics, answers=answers(settings, kept, sloped, slopes(0.001), recovery, raced), reference=reference
+        metrics=metrics, answers=answers(settings, kept, sloped, leaking, recovery, raced), reference=reference
     )
 
 
@@ -334,14 +341,19 @@ def answers(
     raced: Mapping[Sampling, Race],
 ) -> dict[str, str]:
     """UVA's questions about the modified cell, with what was measured."""
-    gated, plain = (kept.kept[NAMES[cell]] for cell in ("time_gated_lstm", "lstm"))
+    gated, plain = (abs(kept.kept[NAMES[cell]][0]) for cell in ("time_gated_lstm", "lstm"))
     compared = "; ".join(
         f"sampled {_sampled(settings, sampling)} {median_percent(race.test['time_gated_lstm'])} against "
-        f"{median_percent(race.test['lstm'])}, the worst time-gated run being better than the best LSTM at "
-        f"{race.ahead[0]} of {race.ahead[1]} evaluations"
+        f"{median_percent(race.test['lstm'])}"
         for sampling, race in raced.items()
     )
-    within = int((recovery.error < 0.02).sum())
+    pays = [
+        f"sampled {_sampled(settings, sampling)} (at {race.ahead[0]} of {race.ahead[1]} evaluations its worst run is "
+        "ahead of the best LSTM)"
+        for sampling, race in raced.items()
+        if median(race.test["time_gated_lstm"]) > median(race.test["lstm"])
+    ]
+    found = int((recovery.error < WITHIN).sum())
     return {
         "U9": (
             "k(t) is a train of triangles: once every period tau, beginning at s (and at s plus any whole number of "
@@ -351,27 +363,29 @@ def answers(
             "At the very peak the printed inequalities would give 0; by continuity it is 1, as it is computed here."
         ),
         "U10": (
-            "While k = 0 both c and h are copied, whatever the input, so dc_t/dc_{t-1} is the identity and an error "
+            "While k = 0 a step copies c and h, whatever the input, so that dc(t)/dc(t-1) is the identity and an error "
             "goes back over the closed steps without fading; while k is above 0 a unit moves a share k of the way to "
-            f"what an LSTM would have. Measured over {kept.opened.size} steps of noise, the largest change of a state "
-            f"in a closed step is {kept.change:g}, the largest difference of its derivative from the identity "
-            f"{kept.slope_error:g}; of a change of the first state {abs(gated[0]):.2g} is left at the end along one "
-            f"unit's cell, {abs(plain[0]):.2g} in an LSTM with the same weights. That helps where events are rare or "
-            "slow against the steps, where a memory must last, where signals of different rates meet (each unit has "
-            "its own period), and where samples come at irregular times, since the gate follows the time itself and "
-            f"not the number of steps. On sine waves to be told by their period, time-gated LSTM against LSTM: "
-            f"{compared}."
+            "what an LSTM would have. Measured step by step on noise, the largest change of a state in a closed step "
+            f"is {kept.change:g}, and the largest difference of its derivative from the identity "
+            f"{kept.slope_error:g}; of a change of a unit's first cell state {gated:.2g} is left at the end "
+            f"along that cell, and {plain:.2g} in an LSTM with the same weights. That should help where a memory must last over many steps, "
+            "where signals are slow or of different rates (each unit has its own period), and where samples come at "
+            "irregular times, since the gate follows the time and not the number of steps. Tried on sine waves to be "
+            "told by their period, time-gated LSTM against an LSTM that reads the times too, test accuracy, median "
+            f"(lowest to highest) of {settings.seeds} seeds: {compared}. So here the time gate "
+            f"{'pays where waves are ' + ' and '.join(pays) if pays else 'does not pay'}."
         ),
         "U11": (
-            "tau is how often a unit is updated, its time scale; s when in the period, so that units can take turns; "
+            "tau says how often a unit is updated, its time scale; s when in the period, so that units can take turns; "
             "r_on for how long, and with it how long the state is kept and how much is computed. All three can be "
-            "learned, since k is piecewise linear in the phase and so has a gradient in each of them, but only from "
-            f"steps at which the gate is open: while it is closed their gradients are exactly 0 (largest measured "
-            f"{sloped.closed:g}), so a small leak (0.001: {leaking.closed:.2g}) is added in training. tau is the hard "
-            "one: its effect grows with t / tau, so its loss has many local minima, and many units that begin with "
-            f"different periods help. Of {len(recovery.error)} networks that had to find a hidden period of "
-            f"{windows.PERIOD:g} from numbers and times alone, the unit that moves the output most is within 2 % of "
-            f"it in {within}; the median error is {np.median(recovery.error):.2%}."
+            "learned from data, as k is piecewise linear in the phase and so has a gradient in each of them, but only "
+            "from steps at which the gate is open: while it is closed the largest one measured is "
+            f"{sloped.closed:g}. A small leak in training (k = {settings.leak:g} times the phase) gives closed gates a "
+            f"gradient in tau and s, {leaking.closed:.2g} at most, though none in r_on. tau is the hard one: a small change of it "
+            "moves late openings far, so its loss has many local minima, and many units that begin with different "
+            f"periods help. Of {len(recovery.error)} networks that had to find a hidden period of {windows.PERIOD:g} "
+            "from numbers and times alone, the unit that moves the output most comes within "
+            f"{WITHIN:.0%} of it in {found}; the median error is {np.median(recovery.error):.2%}."
         ),
     }
 

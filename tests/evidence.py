@@ -8,7 +8,12 @@ from typing import Any
 from jaxrnn import runfolder
 
 QUOTED: dict[str, tuple[str, ...]] = {
+    "I6": ("1,000",),
     "N6": ("0.028",),
+    "R2": ("256",),
+    "R8": ("0.5032", "0.3133", "0.6931"),
+    "R9": ("0.7432", "0.4997"),
+    "R10": ("256", "0.0001", "128"),
     "T1": ("0.5", "1.5"),
     "U4": ("99.9",),
     "U5": ("99.9", "100", "0.0001"),
@@ -17,6 +22,7 @@ QUOTED: dict[str, tuple[str, ...]] = {
     "U8": ("99.9",),
     "U14": ("0.5",),
     "U16": ("0.5",),
+    "U17": ("0.001",),
 }
 """Numbers that an answer repeats from its question, or that belong to a formula: by the question's id."""
 
@@ -51,7 +57,7 @@ def _borne_out(text: str, known: set[float]) -> bool:
 
 
 def _known(result: dict[str, Any]) -> Iterator[float]:
-    values = list(_numbers({key: value for key, value in result.items() if key not in ("answers", "versions")}))
+    values = list(_numbers({key: value for key, value in result.items() if key not in ("answers", "made", "versions")}))
     for metric in result["metrics"].values():
         runs = [run for run in metric["runs"] if run is not None]
         half = runfolder.half_width(metric["runs"])

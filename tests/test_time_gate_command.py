@@ -127,10 +127,14 @@ def test_answers_say_what_was_measured():
         {"lstm": {50: [0.5]}, "time_gated_lstm": {50: [0.7]}},
         {"lstm": np.array([0.71]), "time_gated_lstm": np.array([0.93])}, {},
     )  # fmt: skip
-    said = time_gate.answers(Settings(), copying(4, 45), slopes(), slopes(0.001), recovery, {"asynchronous": race})
+    lost = race._replace(test={"lstm": np.array([0.8]), "time_gated_lstm": np.array([0.8])})
+    shown = Settings(), copying(4, 45), slopes(), slopes(0.001), recovery
+    said = time_gate.answers(*shown, {"asynchronous": race, "regular": lost})
     assert set(said) == {"U9", "U10", "U11"}
-    assert "93.0 % against 71.0 %" in said["U10"] and "1 of 1 evaluations" in said["U10"]
-    assert "it in 2; the median error is 1.00%" in said["U11"]
+    assert "sampled at random times 93.0 % against 71.0 %; sampled every ms 80.0 % against 80.0 %" in said["U10"]
+    assert "pays where waves are sampled at random times (at 1 of 1 evaluations" in said["U10"]
+    assert "the time gate does not pay." in time_gate.answers(*shown, {"regular": lost})["U10"]
+    assert "within 2% of it in 2; the median error is 1.00%" in said["U11"]
 
 
 @pytest.mark.parametrize(
