@@ -133,7 +133,7 @@ class StepSettings(TrainingSettings):
             raise SettingsError(f"--every must divide the {self.steps} --steps, and {self.every} does not")
 
 
-S = TypeVar("S", bound=Settings)
+S = TypeVar("S")
 
 
 def config(settings: Settings) -> dict[str, Any]:
@@ -183,7 +183,7 @@ def parse(name: str, settings: type[S], argv: Sequence[str]) -> S:
     Raises SettingsError where they ask for two sizes; a mistyped option ends the process through tyro.
     """
     # these choose the defaults, and so are said by them
-    sizes = {"--quick": settings.quick_defaults, "--full": getattr(settings, "full_defaults", None)}
+    sizes = {f"--{size}": getattr(settings, f"{size}_defaults", None) for size in ("quick", "full")}
     choosing = {word: defaults for word, defaults in sizes.items() if word in argv and defaults is not None}
     if len(choosing) > 1:
         raise SettingsError("give --quick or --full, not both")

@@ -11,9 +11,12 @@ import math
 import os
 import platform
 import statistics
+import subprocess
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType
@@ -185,10 +188,25 @@ def write_csv(path: str | os.PathLike[str], rows: Sequence[Mapping[str, Any]]) -
 def save_figure(figure: "Figure", path: str | os.PathLike[str]) -> None:
     """Writes a matplotlib figure as PNG at 150 dots an inch, whole or not at all. Raises UserError as ``write_bytes``
     does.
+
+    The file says in its own ``Title`` and ``Description`` what it shows, for readers who cannot see it.
     """
     image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=150, pil_kwargs={"optimize": True})
+    words = {"Title": " ".join(figure.get_suptitle().split()), "Description": described(figure)}
+    figure.savefig(image, format="png", dpi=150, metadata=words, pil_kwargs={"optimize": True})
     write_bytes(path, image.getvalue())
+
+
+def described(figure: "Figure") -> str:
+    """What a figure shows, in the words that are written in it: titles, what stands against what, and the legends."""
+    said = [figure.get_suptitle()]
+    for axes in figure.axes:
+        title, x, y = axes.get_title(), axes.get_xlabel(), axes.get_ylabel()
+        legend = axes.get_legend()
+        names = [text.get_text() for text in legend.get_texts()] if legend else []
+        shown = f"{y} against {x}" if x and y else x or y
+        said.append(": ".join(part for part in (title, shown, ", ".join(names)) if part))
+    return ". ".join(dict.fromkeys(" ".join(part.split()) for part in said if part))
 
 
 def metric(values: Any) -> Metric:
@@ -233,8 +251,23 @@ def describe_devices(devices: Sequence[jax.Device]) -> str:
 
 
 def versions() -> dict[str, str]:
-    """The versions of Python and of the packages that the numbers depend on."""
-    return {"python": platform.python_version()} | {name: metadata.version(name) for name in PACKAGES}
+    """The versions of Python and of the packages that the numbers depend on; in a clone, the commit too."""
+    packages = {"python": platform.python_version()} | {name: metadata.version(name) for name in PACKAGES}
+    return packages | ({"commit": found} if (found := _commit()) else {})
+
+
+@cache
+def _commit() -> str | None:
+    """The commit that this code is of, marked where it was changed since; None where it is not in a clone, or there is
+    no git."""
+    root = Path(__file__).parents[1]
+    if not (root / ".git").exists():
+        return None
+    try:
+        words = ["git", "-C", str(root), "describe", "--always", "--dirty", "--exclude=*"]
+        return subprocess.run(words, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
 
 
 def write_result(
@@ -256,7 +289,8 @@ def write_result(
     """Writes ``result.json`` into the run folder and returns what it says, as reading it gives it back.
 
     ``metrics`` maps each name to its numbers, one a run, as ``metric`` takes them; ``seconds`` has ``total``,
-    ``compile`` and ``train``; ``top`` are further entries, which come first. Raises UserError as ``write_bytes`` does.
+    ``compile`` and ``train``; ``top`` are further entries, which come first. ``made`` says when, in UTC. Raises
+    UserError as ``write_bytes`` does.
     """
     result = plain(
         {
@@ -272,6 +306,7 @@ def write_result(
             "answers": answers,
             "seconds": seconds,
             "device": describe_devices(devices),
+            "made": datetime.now(UTC).isoformat(timespec="seconds"),
             "versions": versions(),
         }
     )

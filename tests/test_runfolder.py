@@ -6,6 +6,7 @@ import math
 import os
 import re
 import resource
+from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
 
@@ -307,6 +308,10 @@ def test_result(tmp_path):
     packages = ("jax", "jaxlib", "flax", "optax", "numpy", "jaxrnn")
     versions = result.pop("versions")
     assert re.fullmatch(r"3\.\d+\.\d+.*", versions.pop("python"))
+    if (Path(__file__).parents[1] / ".git").exists():
+        assert re.fullmatch(r"[0-9a-f]{7,}(-dirty)?", versions.pop("commit"))
+    made = datetime.fromisoformat(result.pop("made"))
+    assert abs(datetime.now(UTC) - made) < timedelta(minutes=1)
     assert versions == {name: metadata.version(name) for name in packages}
     assert result == {
         "experiment": "mnist_gru",

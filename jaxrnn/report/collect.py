@@ -1,0 +1,140 @@
+"""Run folders as they are found on the disk: finished, stopped, or broken."""
+
+import csv
+import datetime
+import math
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from jaxrnn import runfolder
+from jaxrnn.errors import DataError
+
+SET_ASIDE = re.compile(r"\.\d+$")
+"""How the folder of an earlier run ends (`jaxrnn.runfolder.set_aside`)."""
+
+
+class Run(NamedTuple):
+    """A run folder."""
+
+    folder: Path
+    name: str
+    """Its folder as seen from where all runs are: ``mnist_compare/gru``."""
+    experiment: str
+    """The command that it is a run of; where it has no result, what the folder's name says."""
+    state: Literal["finished", "stopped", "failed", "broken"]
+    """``failed``: it ended without a useful result; ``broken``: its ``result.json`` cannot be read."""
+    problem: str
+    """What is wrong with it, in a line; nothing where it is finished."""
+    result: Mapping[str, Any]
+    """``result.json``; empty where there is none, or none that can be read."""
+    made: datetime.datetime
+    """When its result was written, in UTC; where it has none, when its settings were."""
+    part_of: str | None = None
+    """The name of the run whose folder it is in: a comparison, say."""
+
+    @property
+    def quick(self) -> bool:
+        """Whether it is a run on small data, by ``--quick``."""
+        return bool(self.result.get("config", {}).get("quick"))
+
+    @property
+    def figures(self) -> list[Path]:
+        """Its figures, by name."""
+        return sorted(self.folder.glob("*.png"))
+
+    def history(self) -> list[dict[str, float]]:
+        """``history.csv``, a row for each run and epoch; empty where there is none, or none that can be read."""
+        try:
+            with open(self.folder / "history.csv", newline="", encoding="utf-8") as file:
+                return [{key: _number(text) for key, text in row.items()} for row in csv.DictReader(file)]
+        except (OSError, ValueError, TypeError):
+            return []
+
+
+def _number(text: str) -> float:
+    return float(text) if text else math.nan
+
+
+def collect(root: Path) -> list[Run]:
+    """Every run folder at or below ``root``, the newest first; checkpoints and hidden folders are not looked into.
+
+    Raises DataError where there is no such folder.
+    """
+    if not root.is_dir():
+        raise DataError(f"there is no folder {root}: name the one that the runs are in by --runs")
+    found = []
+    for folder, below, files in os.walk(root):
+        below[:] = sorted(name for name in below if name != "checkpoint" and not name.startswith("."))
+        if "result.json" in files or "config.json" in files:
+            found.append(_read(Path(folder), root, "result.json" in files))
+    names = {run.folder: run.name for run in found}
+    found = [run._replace(part_of=names.get(run.folder.parent)) for run in found]
+    return sorted(found, key=lambda run: run.made, reverse=True)
+
+
+def _read(folder: Path, root: Path, has_result: bool) -> Run:
+    name = folder.relative_to(root).as_posix() if folder != root else folder.resolve().name
+    experiment = SET_ASIDE.sub("", folder.resolve().name)
+    made = _time_of(folder / ("result.json" if has_result else "config.json"))
+    if not has_result:
+        problem = "it was stopped, or ended by an error, before there was a result"
+        return Run(folder, name, experiment, "stopped", problem, {}, made)
+    try:
+        result = runfolder.read_json(folder / "result.json")
+        _check(result, folder)
+    except DataError as error:
+        return Run(folder, name, experiment, "broken", str(error), {}, made)
+    if "made" in result:
+        made = datetime.datetime.fromisoformat(result["made"])
+    if not result["finished"]:
+        return Run(folder, name, result["experiment"], "failed", "no run of it kept a finite loss", result, made)
+    return Run(folder, name, result["experiment"], "finished", "", result, made)
+
+
+def _time_of(path: Path) -> datetime.datetime:
+    return datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.UTC).replace(microsecond=0)
+
+
+_PARTS = {
+    "experiment": str,
+    "command": str,
+    "finished": bool,
+    "dataset": dict,
+    "config": dict,
+    "metrics": dict,
+    "reference": list,
+    "answers": dict,
+    "seconds": dict,
+    "device": str,
+}
+
+
+def _check(result: Any, folder: Path) -> None:
+    """Raises DataError where it is not what `jaxrnn.runfolder.write_result` writes."""
+    if not isinstance(result, dict):
+        raise DataError(f"{folder / 'result.json'} is no result of a run")
+    odd = [key for key, kind in _PARTS.items() if not isinstance(result.get(key), kind)]
+    odd += (
+        [f"metrics.{key}" for key, one in result.get("metrics", {}).items() if not _is_metric(one)] if not odd else []
+    )
+    if odd:
+        raise DataError(f"{folder / 'result.json'} has no {', '.join(odd)} as a run writes it: run it again")
+
+
+def _is_metric(one: Any) -> bool:
+    return isinstance(one, dict) and {"mean", "std", "runs"} <= one.keys() and isinstance(one["runs"], list)
+
+
+def best(runs: Sequence[Run]) -> Run | None:
+    """The run to show of several: a finished one before others, real data before ``--quick``, one of its own before a
+    part of a comparison and before one that was set aside, and then the newest; None of none."""
+    order = {"finished": 0, "failed": 1, "stopped": 2, "broken": 3}
+
+    def rank(run: Run) -> tuple[Any, ...]:
+        earlier = any(map(SET_ASIDE.search, run.name.split("/")))
+        return order[run.state], run.quick, earlier, run.part_of is not None, -run.made.timestamp()
+
+    return min(runs, key=rank, default=None)

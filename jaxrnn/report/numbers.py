@@ -1,0 +1,59 @@
+"""Metrics and numbers as a reader has them: percent, few digits, words with spaces."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from jaxrnn import runfolder
+
+_PERCENT = re.compile(
+    r"accuracy|(?:train|test|validation)_error|gained|novelty|duplicates|language_match|chance|recall|share|period_error"
+)
+"""The metrics that are fractions."""
+
+
+def scale_of(metric: str) -> tuple[float, str]:
+    """What a metric's values are multiplied by to be shown, and their unit then."""
+    if _PERCENT.search(metric):
+        return 100.0, "%"
+    if "bits_per_character" in metric:
+        return 1.0, "bits"
+    if "seconds" in metric:
+        return 1.0, "s"
+    return 1.0, ""
+
+
+def in_words(metric: str) -> str:
+    """A metric's name without underscores: ``test accuracy``."""
+    return metric.replace("_", " ")
+
+
+def number(value: float | None, metric: str = "") -> str:
+    """A value of a metric: in percent with two decimals, whole numbers whole, others with four digits."""
+    if value is None:
+        return "not finite"
+    factor, unit = scale_of(metric)
+    value *= factor
+    if unit == "%":
+        return f"{value:.2f} %"
+    text = f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e15 else f"{value:.4g}"
+    return f"{text} {unit}".rstrip()
+
+
+def spread(one: Mapping[str, Any], metric: str) -> str:
+    """A metric over its runs: the mean, and half of its 95% interval where there are several."""
+    half = runfolder.half_width(one["runs"])
+    if one["mean"] is None or not half:
+        return number(one["mean"], metric)
+    factor, unit = scale_of(metric)
+    if unit == "%":
+        return f"{100 * one['mean']:.2f} ± {100 * half:.2f} %"
+    return f"{factor * one['mean']:.4g} ± {factor * half:.2g} {unit}".rstrip()
+
+
+def duration(seconds: float) -> str:
+    """``48 s``, ``12 min``, ``1 h 5 min``."""
+    if seconds < 99.5:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
