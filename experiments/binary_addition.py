@@ -97,31 +97,39 @@ def show(a: int, b: int, console: Console, out: Path) -> Shown:
     as_printed = show_truth_table(adder_truth_table(adder), console, out)
     small, large = errors(adder, *all_pairs(SMALL_BITS)), errors(adder, *random_pairs(LARGE_PAIRS, LARGE_BITS))
     counted = show_census(console, out)
+    needed = counted["census_smallest_size"] == 2
+    inputs = f"the inputs are {_said(xs[:, 0])} and {_said(xs[:, 1])}, the outputs {_said(worked.y)}"
+    short = f"{sum_}: least significant bit first, with a zero at the end, {inputs}."
     answers = {
         "R1": (
-            f"{', '.join(f'{name} = {leaf.tolist()}' for name, leaf in adder._asdict().items())}: unit i is on where "
-            "the bits and the carry sum to at least i, so the second is the carry. It is not the only "
-            f"answer: of the {census.SETTINGS:,} settings with equal entries u in U exactly {counted['census']:,} add, "
-            f"{counted['census_u+1']:,} with u = 1 and {counted['census_u-1']:,} with u = -1, "
-            f"{counted['census_h0=0']:,} of them from h_0 = 0. Without an order of the hidden units "
-            f"{counted['census_unordered']:,} are left. Run on all pairs of 4 bits, {counted['census_errors']:,} of "
-            f"them make a mistake, and each has a coefficient of size {counted['census_smallest_size']}."
+            f"{', '.join(f'{name} = {leaf.tolist()}' for name, leaf in adder._asdict().items())}. Hidden unit i is on "
+            "where the two bits and the carry sum to at least i, so the second unit is the carry, and W hands it on to "
+            "the next step; v makes of them an output that is on for a sum of 1 or 3. These are the paper's values, "
+            f"but not the only ones: of the {census.SETTINGS:,} settings with whole numbers from -2 to 2 in which all "
+            f"entries of U are the same u, exactly {counted['census']:,} add, {counted['census_u+1']:,} with u = 1 and "
+            f"{counted['census_u-1']:,} with u = -1; {counted['census_h0=0']:,} start from h_0 = 0, and up to the "
+            f"order of the hidden units there are {counted['census_unordered']:,}. As a check all of them were run on "
+            f"all pairs of 4-bit numbers: {counted['census_errors']:,} make a mistake. Each has an entry of "
+            f"size {counted['census_smallest_size']}{', none makes do with -1, 0 and 1' * needed}."
         ),
         "R2": (
-            f"{sum_ if len(sum_) < 80 else 'The sum above'}: the outputs are {_said(worked.y)}, least significant bit "
-            f"first. Of all {4**SMALL_BITS:,} pairs of numbers of up to {SMALL_BITS} bits the network gets {small} "
-            f"wrong, and of {LARGE_PAIRS:,} random pairs of {LARGE_BITS} bits {large}."
+            f"{short if len(xs) <= PRINTED_STEPS else f'The {len(xs)} outputs of the sum asked for are in trace.csv.'} "
+            f"That is {'right' if total == a + b else 'WRONG'}. Of all {4**SMALL_BITS:,} pairs of numbers of up to "
+            f"{SMALL_BITS} bits the network adds {small} wrongly, and of {LARGE_PAIRS:,} random pairs of {LARGE_BITS} "
+            f"bits {large}."
         ),
         "R3": (
-            "The hidden state stands for the sum of both bits and the carry: it is 000, 100, 110 and 111 for 0, 1, 2 "
-            "and 3. W h is (1, 1, 1) after 110 and 111, where there is a carry, and (0, 0, 0) after the others; it has "
-            "three entries, where the paper prints four. The output is the sum modulo 2. All of that holds in "
-            f"{as_printed} of the 6 cases of the truth table."
+            "The hidden state shows the sum of the two bits and the carry: (0, 0, 0), (1, 0, 0), (1, 1, 0) and "
+            "(1, 1, 1) stand for 0, 1, 2 and 3. W h is (1, 1, 1) after the last two, where 1 is carried, and (0, 0, 0) "
+            "after the others; it has three entries, where the paper prints four. The output is the sum modulo 2. All "
+            f"of that holds in {as_printed} of the 6 cases that there are: a carry of 0 or 1, and 0, 1 or 2 bits on."
         ),
         "R4": (
-            "The paper's program runs one step for each bit and reads the last carry off W h. Here, as in the paper's "
-            "text, zeros make both numbers one bit longer than the longer one, and the last output is the carry: "
-            f"{len(xs)} steps for the numbers above, of {a.bit_length()} and {b.bit_length()} bits."
+            "The paper's program steps through the bits from the least significant one on, and reads the last carry "
+            "off W h. This one does as the paper's text says: zeros make both numbers one bit longer than the longer "
+            f"one, and the last output is the carry. For numbers of {a.bit_length()} and {b.bit_length()} bits that "
+            f"makes {len(xs)} steps, which trace.csv and trace.png show; of all {4**SMALL_BITS:,} pairs of numbers of "
+            f"up to {SMALL_BITS} bits {small} come out wrong."
         ),
     }
     reference: list[runfolder.Reference] = [
@@ -133,7 +141,16 @@ def show(a: int, b: int, console: Console, out: Path) -> Shown:
         },
         {"what": f"{PAPER}, solution", "metric": "census", "value": 1.0, "note": "the one setting that is printed"},
     ]
-    metrics = {"errors": small + large, "errors_8_bits": small, "errors_256_bits": large, **counted}
+    metrics = {
+        "errors": small + large,
+        "errors_8_bits": small,
+        "errors_256_bits": large,
+        "pairs_8_bits": 4**SMALL_BITS,
+        "pairs_256_bits": LARGE_PAIRS,
+        "steps": len(xs),
+        "settings": census.SETTINGS,
+        **counted,
+    }
     return Shown(metrics, answers, reference, sum(leaf.size for leaf in adder), top={"sum": str(total)})
 
 

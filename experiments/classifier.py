@@ -3,7 +3,7 @@
 Not a command itself: see `mnist` and `reviews`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,6 +84,7 @@ def study(
     make_task: Callable[[int], Task],
     answers: Callable[[Fitted, int], dict[str, str]] = lambda fitted, parameters: {},
     *,
+    metrics: Callable[[Fitted, int], Mapping[str, Any]] = lambda fitted, parameters: {},
     arrange: Callable[[Any, Any], Kept] = lambda x, y: (x, y),
     reference: Sequence[Reference] = (),
     notes: dict[str, Any] | None = None,
@@ -115,6 +116,7 @@ def study(
         watch=Watch("validation_loss", settings.patience) if settings.patience else None,
         same_epochs=settings.schedule != "constant",
         answers=answers,
+        metrics=metrics,
         reference=reference,
         notes=notes or {},
     )

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from experiments import imdb_gru
+from experiments import imdb_gru, reviews
 from jaxrnn import runfolder
 from jaxrnn.command import command
 from jaxrnn.comparison import Finding, Part, compare, percent
@@ -87,16 +87,22 @@ def find(settings: Settings, outcomes: Mapping[str, Outcome]) -> Finding:
     """The second half of I9, from what the changes came to."""
     runs = {key: outcome.result["metrics"]["test_accuracy"]["runs"] for key, outcome in outcomes.items()}
     gains = {key: gain for key in CHANGES if key != BASE and (gain := gained(runs[BASE], runs[key])) is not None}
-    said = [f"{CHANGES[key][0]} {gain:+.2f}" for key, gain in sorted(gains.items(), key=lambda item: -item[1])]
+    names = {key: label.replace("...", CHANGES[SKIPPED][0]) for key, (label, _) in CHANGES.items()}
+    said = [f"{names[key]} {gain:+.2f}" for key, gain in sorted(gains.items(), key=lambda item: -item[1])]
+    gru = f"A GRU of {settings.layers} layer{'s' * (settings.layers > 1)} of {settings.hidden} units"
+    read = f"{settings.length} words, the padding {'skipped' if settings.mask else 'like any word'},"
+    after = reviews.after(settings.epochs, settings.patience)
+    half = runfolder.half_width(runs[BASE])
+    spread = "One run tells no spread" if half is None else "Gains within the interval of the first number say little"
     return Finding(
         metrics={f"{key}_gained": [gain / 100] for key, gain in gains.items()},
         answers={
             "I9": (
-                f"To a GRU of {settings.layers} layer of {settings.hidden} units that reads {settings.length} words "
-                f"and comes to {percent(runs[BASE])} after {settings.epochs} epochs ({settings.seeds} seeds), the "
-                f"changes add, in points of test accuracy: {', '.join(said)}. Batches of like length, which only save "
-                f"time, come to {percent(runs['buckets'])}, where all lengths together come to "
-                f"{percent(runs[SKIPPED])}. Not tried: vectors of words learned elsewhere, and more training text."
+                f"{gru} that reads {read} is right on {percent(runs[BASE])} of the test reviews {after} "
+                f"({settings.seeds} run{'s' * (settings.seeds > 1)}). One change at a time adds, in points: "
+                f"{'; '.join(said)}. {spread}. Batches of like length are there to save time: with them the accuracy "
+                f"is {percent(runs['buckets'])}, and {percent(runs[SKIPPED])} without. Not tried: vectors "
+                "of words learned elsewhere, and more reviews to train on."
             )
         },
     )

@@ -21,6 +21,7 @@ from jaxrnn.models import Reading, TextMLP, hidden_units_for, mlp_inputs, parame
 from jaxrnn.runfolder import Reference
 from jaxrnn.study import Experiment, Study, conduct
 from jaxrnn.train import Fitted, Hparams, Task, binary_cross_entropy
+from jaxrnn.words import mean_interval
 
 PRINTED = Reference(
     what="the paper, problem 2 part 3",
@@ -58,16 +59,21 @@ class Settings(ReviewSettings):
     """Take the sigmoid of the logit for the logit, as the paper's code does: the loss cannot fall below 0.5032."""
 
 
-def hidden_units(settings: Settings, vocabulary: int) -> int:
-    """How many hidden units there are; an embedding of the network's own counts where the GRU's does."""
+def matched(settings: Settings, vocabulary: int) -> int:
+    """How many parameters a GRU has: without its embedding, or all, as ever where the network has an embedding too."""
     shared = {one.name for one in fields(ReviewSettings)} & {one.name for one in fields(imdb_gru.Settings)}
     options = {name: getattr(settings, name) for name in (shared | {"layers"}) - {"optimiser", "learning_rate"}}
     gru = reviews_recurrent.task(imdb_gru.Settings(**options), vocabulary)
     parameters = parameter_count(nnx.eval_shape(lambda: gru.make_model(nnx.Rngs(0), Hparams())))
-    embedding = vocabulary * settings.embedding
-    if settings.match_params == "recurrent" or settings.input != "ids":
-        parameters -= embedding
-    return hidden_units_for(parameters, mlp_inputs(settings.input, settings.embedding, settings.length), 1)
+    without = settings.match_params == "recurrent" and settings.input == "ids"
+    return parameters - without * vocabulary * settings.embedding
+
+
+def hidden_units(settings: Settings, vocabulary: int) -> int:
+    """How many hidden units there are: with them the network has as many parameters as are `matched`."""
+    inputs = mlp_inputs(settings.input, settings.embedding, settings.length)
+    own = 0 if settings.input == "ids" else vocabulary * settings.embedding
+    return hidden_units_for(matched(settings, vocabulary) - own, inputs, 1)
 
 
 def task(settings: Settings, vocabulary: int, updates: int = 1) -> Task:
@@ -92,9 +98,18 @@ def task(settings: Settings, vocabulary: int, updates: int = 1) -> Task:
 def study(settings: Settings, data: None = None) -> Study:
     """The study of one network. Raises SettingsError and DataError."""
     found = reviews.load(settings)
-    make_task = partial(task, settings, found.vocabulary.size)
+    words = found.vocabulary.size
+    make_task = partial(task, settings, words)
+    facts = {"hidden_units": hidden_units(settings, words), "matched_parameters": matched(settings, words)}
     reference = PRINTED if settings.input == "ids" else None
-    return reviews.study(settings, found, make_task, partial(answers, settings), reference=reference)
+    return reviews.study(
+        settings,
+        found,
+        make_task,
+        partial(answers, settings),
+        metrics=lambda fitted, parameters: facts,
+        reference=reference,
+    )
 
 
 EXPERIMENT = Experiment("imdb_mlp", Settings, study)
@@ -110,12 +125,15 @@ def main(name: str, settings: Settings) -> Any:
 def answers(settings: Settings, fitted: Fitted, parameters: int) -> dict[str, str]:
     """The paper's part 3, with what was measured; `imdb_compare` sets it beside the GRU."""
     accuracy, loss = fitted.metrics["test_accuracy"], fitted.metrics["test_loss"]
-    hidden = hidden_units(settings, reviews.load(settings).vocabulary.size)
+    vocabulary = reviews.load(settings).vocabulary.size
     read = {
         "ids": "the ids as real numbers",
         "embed-flat": "the words' vectors side by side",
         "embed-mean": "the mean of the words' vectors",
     }[settings.input]
+    without = settings.match_params == "recurrent" and settings.input == "ids"
+    gru = f"a GRU of {settings.layers} layer{'s' * (settings.layers > 1)} of {settings.hidden} units"
+    after = reviews.after(settings.epochs, settings.patience)
     floor = (
         f" With the second sigmoid the loss cannot fall below {FLOOR:.4f}: the logit then lies between 0 and 1, so a "
         "positive review costs 0.3133 nats at least, and a negative one 0.6931."
@@ -123,21 +141,25 @@ def answers(settings: Settings, fitted: Fitted, parameters: int) -> dict[str, st
         else ""
     )
     why = (
-        " An id is a place in a list, not an amount: word 4,000 is not twice word 2,000, so weighing the ids says next "
-        "to nothing of the sentiment; --input embed-mean, with a vector for each word, shows what the same layer can "
-        "do."
+        " An id is a place in a list, not an amount: the 40th word is not twice the 20th, so a weighted sum of ids "
+        "says next to nothing of what a review means. --input embed-mean gives the same layer a vector for each word."
         if settings.input == "ids"
-        else ""
+        else " The paper's ids are places in a list, not amounts; the vectors are learned."
     )
     return {
         "R8": (
-            f"One hidden layer of {hidden:,} tanh units reads {read}; it has {parameters:,} parameters, as many as the "
-            f"GRU {'without its embedding' if settings.match_params == 'recurrent' else 'with its embedding'}"
-            f"{'' if settings.input == 'ids' else ', and an embedding of the same size'}. Trained by "
-            f"{settings.optimiser} at {settings.learning_rate:g} for {settings.epochs} epochs it is right on "
-            f"{percent(accuracy)} of the test reviews, its loss {loss.mean():.4f}.{floor}"
+            f"One hidden layer of {hidden_units(settings, vocabulary):,} tanh units reads {read}; so many give the "
+            f"network {parameters:,} parameters, where {gru} has {matched(settings, vocabulary):,} "
+            f"{'without' if without else 'with'} its embedding. Trained by {settings.optimiser} at a learning rate of "
+            f"{settings.learning_rate:g}, it judges {percent(accuracy)} of the test reviews rightly {after}, and its "
+            f"loss on them is {mean_interval(loss)}.{floor}"
         ),
-        "R9": f"The paper prints {PRINTED['value']:.4f} for ids; here {percent(accuracy)} for {read}.{why}",
+        "R9": (
+            f"In the paper the GRU is right on {imdb_gru.PRINTED['value']:.4f} of the test reviews, and its MLP, which "
+            f"reads ids, on {PRINTED['value']:.4f}, like a coin. Here the MLP reads {read} and is right on "
+            f"{percent(accuracy)}, on {reviews.whose(reviews.load(settings))}; imdb_compare trains the GRU beside "
+            f"it.{why}"
+        ),
     }
 
 

@@ -227,7 +227,7 @@ def answers(
     )
     course = {measure: _course(measured, measure) for measure in ("novelty", "duplicates", "nll")}
     choice = (
-        " So k is a choice between names that are likely, and mostly repeated, and new ones that are stranger."
+        " So k is a choice between likely names that are often repeated and new ones that are stranger."
         if course == {"novelty": "rises", "duplicates": "falls", "nll": "rises"}
         else ""
     )

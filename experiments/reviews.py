@@ -3,7 +3,7 @@
 Not a command itself: see `imdb_gru`, `imdb_rnn`, `imdb_bilstm`, `imdb_mlp`, `imdb_compare` and `imdb_improve`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -113,6 +113,7 @@ def study(
     make_task: Callable[[int], Task],
     answers: Callable[[Fitted, int], dict[str, str]],
     *,
+    metrics: Callable[[Fitted, int], Mapping[str, Any]],
     arrange: Callable[[Any, Any], Kept] = lambda x, y: (x, y),
     reference: Reference | None = None,
 ) -> Study:
@@ -122,24 +123,49 @@ def study(
         reviews.dataset,
         make_task,
         answers,
+        metrics=metrics,
         arrange=arrange,
         reference=[] if reference is None else [reference],
         notes={"words": list(reviews.vocabulary.words)},
     )
 
 
+def matrix(settings: ReviewData) -> dict[str, float]:
+    """What there is to count in the matrix of ids, as metrics: the words with an id of their own, the mean number of
+    words in a row, and the shares of rows without padding and of padding in all."""
+    data = load(settings)
+    read = data.dataset.x_train != PADDING
+    return {
+        "words": len(data.vocabulary.words),
+        "mean_length": float(read.sum(1).mean()),
+        "full_rows": float(read.all(1).mean()),
+        "padding": float(1 - read.mean()),
+    }
+
+
 def preprocessing(settings: ReviewData) -> str:
     """What becomes of the reviews before they are read, in words (R5)."""
-    data = load(settings)
-    train = data.dataset.x_train
-    words = f"all {len(data.vocabulary.words):,}" if settings.max_words is None else f"{len(data.vocabulary.words):,}"
-    kept = "strips tags" if settings.html == "strip" else "keeps what is left of tags"
+    found = matrix(settings)
+    tags = "tags become a space" if settings.html == "strip" else "what is left of tags counts as words"
+    limited = settings.max_words is not None and found["words"] == settings.max_words
+    which = f"the {found['words']:,} most frequent" if limited else f"the {found['words']:,}"
     whose = "training reviews" if settings.vocab_from == "train" else "training and test reviews"
-    real = (train != PADDING).sum(1)
     return (
-        f"{len(train):,} training reviews become one matrix of ids, {len(train):,} x {settings.length}: one {kept}, "
-        f"writes all in lower case, deletes punctuation, and gives the {words} most frequent words of the {whose} an "
-        "id each, the others one together. What is longer is cut at its end, what is shorter padded in front with 0: "
-        f"the mean length after that is {real.mean():.0f}, {(real == settings.length).mean():.0%} of the reviews fill "
-        f"the row, and {(train == PADDING).mean():.0%} of all steps are padding."
+        f"All is written in lower case, {tags}, and punctuation is deleted. Each of {which} words of the {whose} has "
+        "a number, its id, from 2 up; 1 stands for any other word, and 0 for padding. The "
+        f"{len(load(settings).dataset.x_train):,} training reviews so become a matrix with a row of {settings.length} "
+        "ids for each: longer reviews are cut at their end, shorter ones have zeros put before them. "
+        f"{found['full_rows']:.0%} of the rows have no zeros, the mean row has {found['mean_length']:.0f} words, and "
+        f"{found['padding']:.0%} of the matrix are zeros. In every epoch the rows are drawn in a new order."
     )
+
+
+def after(epochs: int, patience: int = 0) -> str:
+    """How long was trained: ``after 20 epochs``."""
+    return f"after {'at most ' if patience else ''}{epochs} epoch{'s' * (epochs != 1)}"
+
+
+def whose(data: Reviews) -> str:
+    """Whose reviews they are, in words."""
+    known = {"imdb": "IMDB's reviews", "synthetic": "generated reviews, not IMDB's"}
+    return known.get(data.dataset.name, "other reviews than IMDB's")

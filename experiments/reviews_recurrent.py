@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from experiments import classifier, reviews, reviews_trained
+from experiments.palindrome import NAMES
 from experiments.reviews import ReviewSettings
 from jaxrnn.buckets import bucketed
 from jaxrnn.command import CellName, at_least_one
@@ -24,6 +25,7 @@ from jaxrnn.models import Pool, TextClassifier
 from jaxrnn.runfolder import Reference
 from jaxrnn.study import Study, conduct
 from jaxrnn.train import Fitted, Stateful, Task, binary_cross_entropy
+from jaxrnn.words import mean_interval
 
 PRECISIONS = {"float32": None, "bfloat16": "BF16_BF16_F32"}
 """How matrices are multiplied, as `jax.default_matmul_precision` knows it: their entries' type, sums in float32."""
@@ -126,16 +128,49 @@ def study(
     def arrange(x, y):
         return bucketed(x, y, settings.buckets, PADDING) if settings.mask and settings.buckets > 1 else (x, y)
 
+    def metrics(fitted, parameters):
+        _, highest = best_epoch(fitted)
+        within = parameters - data.vocabulary.size * settings.embedding
+        return {"highest_accuracy": highest, "parameters_without_embedding": within} | reviews.matrix(settings)
+
     make_task = partial(task, settings, data.vocabulary.size)
-    return reviews.study(settings, data, make_task, answers, arrange=arrange, reference=reference)
+    return reviews.study(settings, data, make_task, answers, metrics=metrics, arrange=arrange, reference=reference)
 
 
-def whole_way(fitted: Fitted) -> str:
-    """At which epoch the test accuracy, in the mean over the runs, was highest, in words."""
+def best_epoch(fitted: Fitted) -> tuple[int, list[float]]:
+    """The epoch after which the test accuracy was highest in the mean over the runs, and what it was then."""
     by_epoch: dict[int, list[float]] = {}
     for row in fitted.progress.history:
         by_epoch.setdefault(row["epoch"], []).append(row["test_accuracy"])
     if not by_epoch:
-        return ""
+        return 0, [float("nan")]
     best = max(by_epoch, key=lambda epoch: float(np.mean(by_epoch[epoch])))
-    return f"The highest accuracy was that after epoch {best}: {percent(by_epoch[best])}."
+    return best, by_epoch[best]
+
+
+def setup(settings: RecurrentSettings) -> str:
+    """The network and how it is trained, in words."""
+    layers = f"{settings.layers} layer{'s' * (settings.layers > 1)}"
+    return (
+        f"an embedding of {settings.embedding} numbers a word, {layers} of {settings.hidden} "
+        f"{NAMES[settings.cell]} units{' in each direction' * settings.bidirectional}, and {settings.optimiser} at a "
+        f"learning rate of {settings.learning_rate:g} with batches of {settings.batch}"
+    )
+
+
+def verdict(settings: RecurrentSettings, fitted: Fitted, parameters: int) -> str:
+    """What was trained, and how well it judges, in words."""
+    data, accuracy = reviews.load(settings), fitted.metrics["test_accuracy"]
+    judged = {"last": "the last output", "mean": "the mean of the outputs", "max": "the largest of the outputs"}
+    padding = "skipped" if settings.mask else "read like any word"
+    after = reviews.after(settings.epochs, settings.patience).capitalize()
+    best, highest = best_epoch(fitted)
+    last = best == fitted.progress.epoch
+    return (
+        f"The network has {setup(settings)}. A linear unit and a sigmoid make of {judged[settings.pool]} the "
+        f"probability that a review is positive; the padding is {padding}. There are {parameters:,} parameters, "
+        f"{parameters - data.vocabulary.size * settings.embedding:,} without the embedding. {after} "
+        f"{percent(accuracy)} of all {len(data.dataset.y_test):,} test reviews are judged rightly ({len(accuracy)} "
+        f"run{'s' * (len(accuracy) > 1)}; binary cross-entropy {mean_interval(fitted.metrics['test_loss'])}). The "
+        f"accuracy was highest after {'the last epoch' if last else f'epoch {best}, {percent(highest)}'}."
+    )

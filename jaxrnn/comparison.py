@@ -17,8 +17,6 @@ from jaxrnn.errors import CheckpointError
 from jaxrnn.runfolder import Reference
 from jaxrnn.study import STARTED, Outcome, Study, carry_out, check_same_settings
 
-_SHARED = ("test_accuracy", "test_error", "test_loss", "train_accuracy", "train_loss")
-
 
 class Part(NamedTuple):
     """One of the studies that are compared."""
@@ -51,9 +49,9 @@ def compare(
     The folder has ``comparison.csv`` and ``accuracy.png`` (each part's accuracy with its 95% interval over the runs,
     beside what its study has from elsewhere), ``curves.png``, and a run folder for each part under its key.
     ``result.json`` has each part's metrics as ``<key>_<metric>``, and ``<key>_parameters`` and
-    ``<key>_seconds_per_epoch`` (the median epoch's, per run); its ``parameters`` are all parts' together. ``find``
-    looks at the trained parts, and may leave files of its own. With ``--resume``, finished parts are read back, and
-    the first unfinished one goes on where it was.
+    ``<key>_seconds_per_epoch`` (the median epoch's, per run), and in ``parts`` its settings by its key; its
+    ``parameters`` are all parts' together. ``find`` looks at the trained parts, and may leave files of its own. With
+    ``--resume``, finished parts are read back, and the first unfinished one goes on where it was.
 
     Raises:
         CheckpointError: with ``--resume``, nothing to resume, or a comparison with other settings.
@@ -91,7 +89,7 @@ def compare(
 
     metrics: dict[str, Any] = {}
     for key, outcome in outcomes.items():
-        metrics |= {f"{key}_{metric}": outcome.result["metrics"][metric]["runs"] for metric in _SHARED}
+        metrics |= {f"{key}_{metric}": values["runs"] for metric, values in outcome.result["metrics"].items()}
     metrics |= {f"{row['key']}_{column}": row[column] for row in rows for column in ("parameters", "seconds_per_epoch")}
     spent = {
         kind: sum(outcome.result["seconds"][kind] for outcome in outcomes.values())
@@ -114,6 +112,7 @@ def compare(
         answers=finding.answers,
         seconds=spent | {"total": spent["total"] + time.perf_counter() - began},
         devices=jax.local_devices()[: settings.devices],
+        top={"parts": {key: outcome.result["config"] for key, outcome in outcomes.items()}},
     )
     _conclude(console, rows, result, out)
     return result

@@ -59,6 +59,8 @@ class Study:
     """Whether a resumed run must train as long as it was to, because the learning rate depends on it."""
     answers: Callable[[Fitted, int], dict[str, str]]
     """The paper's questions by id, from what was measured and the number of parameters."""
+    metrics: Callable[[Fitted, int], Mapping[str, Any]] = lambda fitted, parameters: {}
+    """Further numbers for ``result.json``, from the same: by name, one a run, or one alone."""
     reference: Sequence[runfolder.Reference] = ()
     notes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """What a checkpoint keeps beside the runs, as JSON has it, for whoever uses them later: a vocabulary, say."""
@@ -221,6 +223,7 @@ def carry_out(
     trained_on = dict.fromkeys(column for row in history for column in row if column.startswith("train_"))
     for column in (column for column in trained_on if column not in metrics):
         metrics[column] = np.array([last.get(run, {}).get(column, np.nan) for run in range(settings.seeds)])
+    metrics |= study.metrics(fitted, parameters)
     failed = jax.device_get(progress.runs.failed_at)
     result = runfolder.write_result(
         out,

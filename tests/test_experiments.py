@@ -41,7 +41,7 @@ ANSWERS = {
     "character_sentiment": {"N6"},
     "gradient_flow": {"I1", "U2"},
     "imdb_bilstm": {"I9"},
-    "imdb_compare": {"R5", "R7", "R9", "I8", "I9"},
+    "imdb_compare": {"R5", "R6", "R7", "R8", "R9", "R10", "I8", "I9"},
     "imdb_gru": {"R5", "R6", "R7", "R10"},
     "imdb_improve": {"I9"},
     "imdb_mlp": {"R8", "R9"},

@@ -18,7 +18,7 @@ from jaxrnn.data import download
 from jaxrnn.data.download import FetchError
 from jaxrnn.data.tokens import PADDING
 from jaxrnn.models import parameter_count
-from jaxrnn.train import Buckets, Hparams, examples_in, segment, start
+from jaxrnn.train import Buckets, Fitted, Hparams, Progress, examples_in, segment, start
 from runs import bits
 
 TINY = {
@@ -85,6 +85,12 @@ def test_the_mlp_has_as_many_parameters_as_the_gru(match, given, units):
     assert imdb_mlp.hidden_units(chosen, 20_002) == units
     target = gru if match == "total" or given != "ids" else gru - 256 * 20_002
     assert abs(mlp / target - 1) < 1e-3
+
+
+def test_a_run_with_other_settings_does_not_pass_for_the_paper_s():
+    theirs = recurrent.setup(imdb_gru.Settings())
+    assert "2 layers of 256 GRU units, and adamw_torch at a learning rate of 0.0001" in theirs
+    assert recurrent.setup(settings()) != theirs and recurrent.setup(imdb_gru.Settings(epochs=3, mask=True)) == theirs
 
 
 # --- the data ---------------------------------------------------------------------------------------------------------
@@ -275,6 +281,26 @@ def test_what_is_compared_are_the_commands_own_runs():
     printed = {key: [one["value"] for one in part.study.reference] for key, part in parts.items()}
     assert printed["gru_paper"] == [0.7432065606117249] and printed["mlp"] == [0.49966034293174744]
     assert imdb_compare.parts(replace(chosen, epochs=None))["gru"].settings.epochs == 20
+
+
+@pytest.mark.parametrize(
+    "ids, vectors, gru, said",
+    [(0.51, 0.86, 0.87, "vectors for the words"), (0.5, 0.6, 0.9, "do not make up"), (0.6, 0.9, 0.55, "not better")],
+)
+def test_what_the_mlp_lacks_depends_on_what_was_measured(ids, vectors, gru, said):
+    assert said in imdb_compare.lacking(ids, vectors, gru)
+
+
+def test_the_best_epoch_is_the_last_one_or_named():
+    def fitted(*accuracies):
+        rows = [{"epoch": epoch, "test_accuracy": value} for epoch, value in enumerate(accuracies, start=1)]
+        progress = Progress(None, len(rows), 0, rows, {})
+        measured = {"test_accuracy": np.array(accuracies[-1:]), "test_loss": np.array([0.5])}
+        return recurrent.verdict(settings(), Fitted(progress, True, measured), 1000)
+
+    assert "was highest after the last epoch." in fitted(0.5, 0.75) and "highest after epoch 1, 80.00 %." in fitted(
+        0.8, 0.7
+    )
 
 
 def test_every_improvement_is_one_change():
