@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments import regression
+from experiments.palindrome import NAMES
 from experiments.regression import Pairs, RegressionSettings, middle_run, outputs_of, references
 from jaxrnn import plots, runfolder
 from jaxrnn.command import command
@@ -80,6 +81,7 @@ def study(settings: Settings, data: Any = None) -> Study:
         test,
         counted=counted if settings.mask_warmup else None,
         answers=lambda fitted, parameters: answers(settings, levels, fitted, parameters),
+        metrics=lambda fitted, parameters: {"input_sum": train.x.sum(), "output_sum": train.y.sum()},
         reference=[row for what, level in levels.items() for row in _references(what, level)],
     )
 
@@ -185,38 +187,35 @@ def answers(settings: Settings, levels: dict[str, Row], fitted: Fitted, paramete
     metrics = fitted.metrics
     learned = [metrics[f"train_mse_{k + 1}"] <= LEARNED * floor.train[k] for k in range(2)]
     runs = int(np.isfinite(metrics["train_mse"]).sum())
-    later = np.arange(y.shape[1]) >= max(lagged.LAGS)
-    linear_later = [
-        np.square(lag_features(x)[:, later] @ linear_map(Pairs(x, y), k, later) - y[:, later, k]).mean()
-        for k in range(2)
-    ]
     return {
         "N3": (
-            f"{len(x)} sequences of {x.shape[1]} steps of {x.shape[2]} inputs from U(0, 1), drawn by NumPy's legacy "
-            f"generator from seed {lagged.SEED} and before the noise, so that they are the tutorial's to the bit: the "
-            f"inputs add up to {x.sum():.10f}, the outputs to {y.sum():.10f}. Where there is no x(t-1) or x(t-3) yet "
-            f"the tutorial applies no formula, and {(~ruled)[..., 0].sum()} values of y1 and {(~ruled)[..., 1].sum()} "
-            f"of y2 are noise alone. Who knows the rule is left with the noise, whose mean "
-            f"square is {np.square(y - lagged.rule(x)).mean():.6f}."
+            f"{len(x)} sequences of {x.shape[1]} steps with {x.shape[2]} inputs each, drawn uniformly between 0 and 1, "
+            "and two outputs by the two rules, with noise of its own added to each. They are drawn as the tutorial's "
+            f"code draws them (NumPy's legacy generator, seed {lagged.SEED}, the inputs before the noise), and so are "
+            f"its very numbers: the inputs add up to {x.sum():.10f}, the outputs to {y.sum():.10f}. At the first steps "
+            f"there is no x(t-1) or x(t-3) for the rules to read: as in the tutorial, {(~ruled)[..., 0].sum()} values "
+            f"of y1 and {(~ruled)[..., 1].sum()} of y2 are noise alone. Whoever knows the rules is left with the "
+            f"noise, a mean squared error of {floor.train.mean():.6f}."
         ),
         "N4": (
-            f"Trained for {settings.steps:,} steps of {settings.optimiser} at {settings.learning_rate:g} on all "
-            f"sequences at once, {runs} network{'s' * (runs > 1)} of {settings.hidden} hidden units ({settings.cell}, "
-            f"{parameters} parameters) with two linear outputs come to a mean squared error (median, lowest to "
-            f"highest) of {median_range(metrics['train_mse'])}: y1 {median_range(metrics['train_mse_1'])}, y2 "
-            f"{median_range(metrics['train_mse_2'])}. On {lagged.SEQUENCES} fresh sequences it is "
-            f"{median_range(metrics['test_mse'])}. Always saying the mean gives {mean.train.mean():.4g} "
-            f"({mean.train[0]:.4g} and {mean.train[1]:.4g}), the best linear map of the inputs of the last four steps "
-            f"{linear.train.mean():.4g} ({linear.train[0]:.4g} and {linear.train[1]:.4g}; from the fourth step on "
-            f"{linear_later[0]:.4g} and {linear_later[1]:.4g}), the rule itself {floor.train.mean():.4g}. The linear "
-            f"y1 is learned to within {LEARNED} times the noise floor by {learned[0].sum()} of {runs} networks, the "
-            f"product y2, which needs a memory that multiplies, by {learned[1].sum()}; the lowest errors of the two "
-            f"are {np.nanmin(metrics['train_mse_1']) / floor.train[0]:.3g} and "
-            f"{np.nanmin(metrics['train_mse_2']) / floor.train[1]:.3g} times their floors."
+            f"In {settings.steps:,} steps ({settings.optimiser}, learning rate {settings.learning_rate:g}), each of "
+            f"them on all sequences, the mean squared error of {runs} network{'s' * (runs > 1)} of {settings.hidden} "
+            f"hidden units ({NAMES[settings.cell]}, {parameters} parameters) with two linear outputs comes down to "
+            f"(median, lowest to highest) {median_range(metrics['train_mse'])}: {median_range(metrics['train_mse_1'])} "
+            f"for y1 and {median_range(metrics['train_mse_2'])} for y2. On {lagged.SEQUENCES} fresh sequences it is "
+            f"{median_range(metrics['test_mse'])}. For comparison: always to say the mean gives {_errors(mean)}, the "
+            f"best linear map of the inputs of the last four steps {_errors(linear)}, and the rules themselves "
+            f"{_errors(floor)}. Within {LEARNED} times the error of the rule itself, y1 is learned by "
+            f"{learned[0].sum()} of {runs} networks, and y2, which multiplies inputs of two different steps, by "
+            f"{learned[1].sum()}. The learning curve, the true outputs, and the predictions beside them are drawn."
             if runs
             else "No network kept a finite loss."
         ),
     }
+
+
+def _errors(row: Row) -> str:
+    return f"{row.train.mean():.4g} ({row.train[0]:.4g} for y1, {row.train[1]:.4g} for y2)"
 
 
 if __name__ == "__main__":

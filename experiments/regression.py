@@ -68,6 +68,7 @@ def study_of(
     *,
     counted: Bool[np.ndarray, "t k"] | None = None,
     answers: Callable[[Fitted, int], dict[str, str]],
+    metrics: Callable[[Fitted, int], Mapping[str, Any]],
     reference: Sequence[Reference],
 ) -> Study:
     """A network trained on these sequences, all in every step, as precise as JAX's floats are.
@@ -92,6 +93,7 @@ def study_of(
         train=full_batch(tuple(train), settings.every),
         evals={"train": tuple(train), "test": tuple(test)},
         answers=answers,
+        metrics=metrics,
         reference=reference,
     )
 

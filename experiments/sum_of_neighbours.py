@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments import regression
+from experiments.palindrome import NAMES
 from experiments.regression import Pairs, RegressionSettings, outputs_of, references
 from jaxrnn import plots, runfolder
 from jaxrnn.command import CellName, command
@@ -66,7 +67,9 @@ def study(settings: Settings, data: Any = None) -> Study:
         Pairs(neighbours.TRAIN_X, neighbours.TRAIN_Y),
         test,
         answers=lambda fitted, parameters: answers(settings, fitted, parameters),
-        reference=references("the tutorial's own LSTM, test", {"test_mse": printed}),
+        metrics=lambda fitted, parameters: metrics(settings, fitted),
+        reference=references("the tutorial's own LSTM, test", {"test_mse": printed})
+        + references("printed in the tutorial", by_step(neighbours.PRINTED)),
     )
 
 
@@ -150,34 +153,49 @@ def _listed(numbers: Any) -> str:
     return f"({' '.join(f'{number:g}' for number in numbers)})"
 
 
+def by_step(said: Float[np.ndarray, "... 2 4 1"]) -> dict[str, Any]:
+    """What is said to the two sequences asked for, as metrics: ``y_1234_3`` is the third output to (1 2 3 4)."""
+    inputs = neighbours.TEST_X[..., 0]
+    names = ["".join(f"{number:g}" for number in x) for x in inputs]
+    return {f"y_{name}_{t + 1}": said[..., n, t, 0] for n, name in enumerate(names) for t in range(inputs.shape[1])}
+
+
+def metrics(settings: Settings, fitted: Fitted) -> dict[str, Any]:
+    """What the networks say step by step, and by how much one linear unit is wrong."""
+    drawn = np.random.default_rng(settings.seed).integers(-100, 101, (SEQUENCES, STEPS, 1)).astype(float)
+    return {
+        **by_step(outputs_of(fitted, neighbours.TEST_X, settings.devices)),
+        "unit_error": error_of_unit(np.concatenate([neighbours.TRAIN_X, neighbours.TEST_X])),
+        "unit_error_random": error_of_unit(drawn),
+        "unit_read_after_mse": error_of_new_state(neighbours.TRAIN_X, neighbours.TRAIN_Y)[0],
+    }
+
+
 def answers(settings: Settings, fitted: Fitted, parameters: int) -> dict[str, str]:
     """NTU's question 3, for the networks really trained."""
-    said = outputs_of(fitted, neighbours.TEST_X, settings.devices)[..., 0]
-    rule = neighbours.rule(neighbours.TEST_X)[..., 0]
-    trained = fitted.metrics["train_mse"]
+    found = metrics(settings, fitted)
+    trained, tested = (fitted.metrics[f"{part}_mse"] for part in ("train", "test"))
     runs = int(np.isfinite(trained).sum())
-    outputs = "; ".join(
-        f"to {_listed(x)} " + ", ".join(median_range(said[:, n, t]) for t in range(len(x)))
-        + f" where the rule gives {_listed(rule[n])} and the tutorial prints {_listed(neighbours.PRINTED[n, :, 0])}"
-        for n, x in enumerate(neighbours.TEST_X[..., 0])
-    )  # fmt: skip
-    printed = np.square(neighbours.PRINTED[..., 0] - rule).mean()
-    x = np.concatenate([neighbours.TRAIN_X, neighbours.TEST_X])
-    drawn = np.random.default_rng(settings.seed).integers(-100, 101, (SEQUENCES, STEPS, 1)).astype(float)
-    missed, missed_drawn = error_of_unit(x), error_of_unit(drawn)
-    lowest, w = error_of_new_state(neighbours.TRAIN_X, neighbours.TRAIN_Y)
+    rule = neighbours.rule(neighbours.TEST_X)
+    said = [median_range(values) for name, values in found.items() if name.startswith("y_")]
+    first, second = (", ".join(part) for part in (said[:4], said[4:]))
+    (x_1, x_2), (rule_1, rule_2), (printed_1, printed_2) = (
+        map(_listed, values[..., 0]) for values in (neighbours.TEST_X, rule, neighbours.PRINTED)
+    )
     return {
         "N5": (
-            f"Trained for {settings.steps:,} steps of {settings.optimiser} at {settings.learning_rate:g} on the three "
-            f"pairs at once, {runs} network{'s' * (runs > 1)} of {settings.hidden} units ({settings.cell}, "
-            f"{parameters} parameters) with a linear output have a mean squared error on them (median, lowest to "
-            f"highest) of {median_range(trained)}. They say {outputs}. Their mean squared error there is "
-            f"{median_range(fitted.metrics['test_mse'])}, that of what the tutorial prints {printed:.4g}: all twelve "
-            f"training outputs are x(t) + x(t-1), but three sequences do not tell that rule from others. One linear "
-            f"unit has it, h(t) = x(t), where the output reads x(t) and the state before the step, y(t) = x(t) + "
-            f"h(t-1): its largest error is {missed:g} on these five sequences and {missed_drawn:g} on {SEQUENCES:,} "
-            f"random ones of {STEPS} whole numbers. Read after the step, as in an Elman network, one linear unit has "
-            f"a mean squared error of at least {lowest:.3f} on the training pairs (recurrent weight {w:.3f})."
+            f"In {settings.steps:,} steps ({settings.optimiser}, learning rate {settings.learning_rate:g}) on the "
+            f"three pairs the mean squared error of {runs} network{'s' * (runs > 1)} of {settings.hidden} units "
+            f"({NAMES[settings.cell]}, {parameters} parameters) with a linear output comes down to (median, lowest to "
+            f"highest) {median_range(trained)}, as the learning curve shows. To {x_1} they say {first}, where the "
+            f"tutorial prints {printed_1}; to {x_2} they say {second}, where the tutorial prints {printed_2}. All "
+            "twelve training outputs are an input and the one before it added up, by which rule the right outputs are "
+            f"{rule_1} and {rule_2}. From those the networks are away by a mean squared error of "
+            f"{median_range(tested)}, what the tutorial prints by {np.square(neighbours.PRINTED - rule).mean():.4g}: "
+            "other rules fit three short pairs as well. One linear unit that hands the last input on to the next step "
+            f"is enough for the rule: its largest error is {found['unit_error']:g} on these five sequences and "
+            f"{found['unit_error_random']:g} on long random ones. If the output reads that unit after the step, as in "
+            f"an Elman network, a mean squared error of {found['unit_read_after_mse']:.3f} is left on the three pairs."
             if runs
             else "No network kept a finite loss."
         )

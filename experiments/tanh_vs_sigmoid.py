@@ -245,7 +245,7 @@ class Measured(NamedTuple):
     def numbers(self) -> dict[str, float]:
         """By metric, geometric means over the seeds: the size at radius 1 after 20 steps (the last one, where there are
         fewer), and what a step multiplies it by, at radius 1 and 2 and at most."""
-        found = {}
+        found: dict[str, float] = {}
         for name in self.norms:
             rates = 10 ** self.rates(name).mean(1)
             found |= {

@@ -100,7 +100,7 @@ def test_a_run_leaves_its_errors_beside_those_that_are_known(tmp_path, capsys, m
     assert result["parameters"] == 62
     assert result["dataset"]["train"] == result["dataset"]["test"] == 8
     names = {f"{part}_{kind}" for part in ("train", "test") for kind in ("loss", "mse", "mse_1", "mse_2")}
-    assert set(result["metrics"]) == names
+    assert set(result["metrics"]) == names | {"input_sum", "output_sum"}
     floor = next(row for row in result["reference"] if row["metric"] == "train_mse")
     assert floor["what"] == "noise floor" and floor["value"] == pytest.approx(0.0102261390)
     assert set(result["answers"]) == {"N3", "N4"}

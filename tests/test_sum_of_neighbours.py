@@ -66,12 +66,17 @@ def test_a_run_leaves_its_outputs_beside_the_rule_s_and_the_tutorial_s(tmp_path,
     assert {path.name for path in out.glob("*.png")} == {"learning_curves.png", "answers.png"}
     assert result["parameters"] == 10 * (1 + 10 + 2) + 11
     assert (result["dataset"]["train"], result["dataset"]["test"]) == (3, 2)
-    assert set(result["metrics"]) == {"train_loss", "train_mse", "test_loss", "test_mse"}
-    (printed,) = result["reference"]
-    assert printed["metric"] == "test_mse" and printed["value"] == pytest.approx(2.5469844, abs=5e-8)
+    metrics = {name: metric["runs"] for name, metric in result["metrics"].items()}
+    assert {"train_loss", "train_mse", "test_loss", "test_mse"} < set(metrics)
+    said = np.array([[metrics[f"y_{sequence}_{t}"] for t in range(1, 5)] for sequence in ("1234", "4567")])
+    rule = np.array([[1, 3, 5, 7], [4, 9, 11, 13]])[..., None]
+    np.testing.assert_allclose(np.square(said - rule).mean((0, 1)), metrics["test_mse"], rtol=1e-5)
+    printed = {row["metric"]: row["value"] for row in result["reference"]}
+    assert printed["test_mse"] == pytest.approx(2.5469844, abs=5e-8) and printed["y_1234_3"] == 6.3064
+    assert metrics["unit_error"] == metrics["unit_error_random"] == [0.0]
     (answer,) = result["answers"].values()
     assert list(result["answers"]) == ["N5"]
-    for words in ("(1 3 5 7)", "(4 9 11 13)", "(4.6289 8.4632 9.4166 9.5583)", "at least 0.239", "error is 0 on"):
+    for words in ("(1 3 5 7)", "(4 9 11 13)", "(4.6289 8.4632 9.4166 9.5583)", "0.239 is left", "error is 0 on"):
         assert words in answer
     assert "the tutorial's" in capsys.readouterr().out
 
