@@ -1,4 +1,4 @@
-"""MNIST: three cells and none, side by side, over several seeds (T11 to T15, T19 to T22, U7).
+"""MNIST: three cells and none, side by side, over several seeds (T10 to T22, U7).
 
 python -m experiments.mnist_compare [--data-dir FOLDER] [--seeds 5]
 """
@@ -26,6 +26,7 @@ from jaxrnn.data import mnist as data
 from jaxrnn.data.image import normalise
 from jaxrnn.inference import accuracy
 from jaxrnn.study import Outcome
+from jaxrnn.words import of_runs
 
 RECURRENT = {"rnn": ("RNN", mnist_rnn), "gru": ("GRU", mnist_gru), "lstm": ("LSTM", mnist_lstm)}
 """The commands whose networks are looked into row by row, and what these are called."""
@@ -107,7 +108,7 @@ def find(
     own, trained = _row_by_row(seen, settings.devices)
     moved = _moved(seen)
     _states(seen)
-    metrics = {
+    metrics: dict[str, Any] = {
         f"{key}_accuracy_{variant.replace(' ', '_')}": values
         for key, found in moved.items()
         for variant, values in found.items()
@@ -116,7 +117,12 @@ def find(
     for key in RECURRENT:
         metrics[f"{key}_accuracy_half_read"] = own[key][:, half]
         metrics[f"{key}_accuracy_half_read_trained"] = trained[key][:, half]
-    return Finding(metrics, answers(settings, dataset, outcomes, own, trained, moved))
+        metrics[f"{key}_accuracy_moved_in_time"] = np.mean([moved[key]["2 up"], moved[key]["2 down"]], axis=0)
+    metrics["empty_last_row"] = mnist_fnn.empty_last_row(dataset)
+    cell = 4 * (settings.hidden * dataset.x_test.shape[2] + settings.hidden**2 + settings.hidden)
+    metrics["lstm_cell_parameters_one_bias"] = cell
+    metrics["lstm_parameters_one_bias"] = cell + dataset.classes * (settings.hidden + 1)
+    return Finding(metrics, answers(settings, dataset, outcomes, metrics, own))
 
 
 def _sound(outcome: Outcome) -> Any:
@@ -217,65 +223,77 @@ def _states(seen: Seen) -> None:
 
 
 def answers(
-    settings: Settings,
-    dataset: Dataset,
-    outcomes: Mapping[str, Outcome],
-    own: ByKey,
-    trained: ByKey,
-    moved: Mapping[str, ByKey],
+    settings: Settings, dataset: Dataset, outcomes: Mapping[str, Outcome], found: Mapping[str, Any], own: ByKey
 ) -> dict[str, str]:
-    """TOR's questions, and UVA's about the number of parameters, from what was measured."""
-    said = outcomes["rnn"].result["answers"]
+    """TOR's questions, and UVA's about the number of parameters, from what was measured: ``found`` are the metrics."""
     acc = {key: mnist_fnn.accuracy(outcome.result) for key, outcome in outcomes.items()}
     params = {key: f"{outcome.result['parameters']:,}" for key, outcome in outcomes.items()}
-    seeds, rows, columns = settings.seeds, *dataset.x_train.shape[1:]
-    interval = f"mean and half of the 95% interval of {seeds} seeds" if seeds > 1 else "one seed"
-    half = {key: (own[key][:, rows // 2 - 1].mean(), trained[key][:, rows // 2 - 1].mean()) for key in RECURRENT}
+    over = of_runs(outcomes["rnn"].result["metrics"]["test_accuracy"]["runs"])
+    rows, columns = dataset.x_train.shape[1:]
     late = {key: _settled(own[key].mean(0)) for key in RECURRENT}
-    in_time = {key: np.mean([found["2 up"], found["2 down"]]) for key, found in moved.items()}
-    aside = {key: np.mean([found[way] for way in DIRECTIONS if way != "as they are"]) for key, found in moved.items()}
     n, d, k = settings.hidden, columns, dataset.classes
-    single = 4 * (n * d + n * n + n)
-    order = _order(outcomes, {"rnn": "RNN", "gru": "GRU", "lstm": "LSTM"})
+
+    def mean(key, metric):
+        return found[f"{key}_accuracy_{metric}"].mean()
+
+    def each(metric):
+        return ", ".join(f"{mean(key, metric):.1%} ({name})" for key, (name, _) in RECURRENT.items())
+
+    def state(key):
+        _, module = RECURRENT[key]
+        return mnist_recurrent.shapes(module.Settings(hidden=n, batch=settings.batch), (rows, columns)).state
+
+    trained = (
+        f"trained by the same function, with cross-entropy for {'at most ' * (settings.patience > 0)}{settings.epochs} "
+        f"epoch{'s' * (settings.epochs > 1)}"
+    )
+    inside = ""
+    if max(mean("rnn", "half_read"), 2 / k) < mean("rnn", "half_read_trained"):  # it found more, and did not guess
+        inside = " So what was read is in the state by then, in a form that the rows to come turn into the class."
     return {
-        **{question: said[question] for question in ("T11", "T12", "T13", "T14", "T15")},
+        **outcomes["rnn"].result["answers"],
         "T19": (
-            mnist_fnn.answer(outcomes) + f" The recurrent network understands the class by carrying what it has read: "
-            f"after half of the rows its own output layer is right on {half['rnn'][0]:.1%} (GRU "
-            f"{half['gru'][0]:.1%}, LSTM {half['lstm'][0]:.1%}), while a readout trained for that row is right on "
-            f"{half['rnn'][1]:.1%} (GRU {half['gru'][1]:.1%}, LSTM {half['lstm'][1]:.1%}) of the same states: the "
-            "strokes are already in the state, in a form that the rows to come turn into the class. Its own output "
-            f"layer stays within 5 points of its last accuracy from row {late['rnn']} on (GRU {late['gru']}, LSTM "
-            f"{late['lstm']}). See rows.png and states.png. On images moved by 2 pixels, up, down, left or right, the "
-            f"feedforward network of the whole image is right on {aside['fnn_image']:.1%}, the RNN on "
-            f"{aside['rnn']:.1%}, GRU {aside['gru']:.1%}, LSTM {aside['lstm']:.1%} (moved.png)."
+            f"{mnist_fnn.answer(dataset, outcomes)} The recurrent networks understand the class by carrying in their "
+            "state what they have read: after half of the rows their own output layers are right on "
+            f"{each('half_read')} of the test images, and readouts trained for that row, on the same states, on "
+            f"{each('half_read_trained')}.{inside} The own output layers stay within 5 points of their last accuracy "
+            f"from row {late['rnn']} (RNN), {late['gru']} (GRU) and {late['lstm']} (LSTM) of {rows} on."
         ),
         "T20": (
-            "Every cell here is written from scratch. Put in its place, Flax's own nnx.RNN(GRUCell), trained by the "
-            f"same loop, comes to {acc['flax_gru']} with {params['flax_gru']} parameters, ours to {acc['gru']} with "
-            f"{params['gru']} ({interval}); Flax has one bias where PyTorch's equations, and ours, have two, and "
-            f"another initialisation. {_verdict(outcomes, 'gru', 'flax_gru', 'ours', 'that of Flax')} Against "
-            "PyTorch's nn.RNN, nn.GRU and nn.LSTM with the same weights, values and gradients agree to rounding "
-            "(tests/test_interop.py)."
+            "All cells here are written from scratch, the basic one too (jaxrnn/cells.py). With the weights of "
+            "PyTorch's nn.RNN, nn.GRU and nn.LSTM they give the values and gradients of those, to rounding "
+            "(tests/test_interop.py). Trained side by side with a ready-made layer is the GRU: with Flax's own "
+            f"nnx.RNN(GRUCell) in its place the network comes to {acc['flax_gru']} with {params['flax_gru']} "
+            f"parameters, with ours to {acc['gru']} with {params['gru']} ({over}). "
+            f"{_verdict(outcomes, 'gru', 'flax_gru', 'Ours', 'that of Flax')} Flax has one bias where PyTorch's "
+            "equations, and ours, have two, and draws its first weights otherwise."
         ),
-        "T21.5": (
-            f"GRU {acc['gru']} against {acc['rnn']} of the basic RNN ({interval}), with {params['gru']} parameters "
-            f"against {params['rnn']}. {_verdict(outcomes, 'gru', 'rnn', 'the GRU', 'the RNN')} Where the gates help "
-            f"most is in time: with the images moved up or down by 2 rows, so that each stroke comes two steps early "
-            f"or late, the GRU is still right on {in_time['gru']:.1%}, the RNN on {in_time['rnn']:.1%}."
+        "T21": (
+            "The class is that of the basic RNN with a GRU as its recurrent layer; the zero state of a mini-batch is "
+            f"{state('gru')}, and the forward pass is the same. {trained[0].upper()}{trained[1:]}, the GRU is right on "
+            f"{acc['gru']} of the test images, the basic RNN on {acc['rnn']} ({over}), with {params['gru']} parameters "
+            f"against {params['rnn']}. {_verdict(outcomes, 'gru', 'rnn', 'The GRU', 'the RNN')} The gates of a GRU "
+            "decide for each unit how much of its state stays: state and gradient can pass many rows nearly unchanged, "
+            "where the basic RNN sends both through its weights and tanh at every row. With the images moved up or "
+            "down by 2 rows, so that each stroke comes two steps early or late, the GRU is right on "
+            f"{mean('gru', 'moved_in_time'):.1%}, the RNN on {mean('rnn', 'moved_in_time'):.1%}."
         ),
-        "T22.5": (
-            f"RNN {acc['rnn']}, GRU {acc['gru']}, LSTM {acc['lstm']} ({interval}; {params['rnn']}, {params['gru']} and "
-            f"{params['lstm']} parameters): {order}. {_verdict(outcomes, 'lstm', 'rnn', 'The LSTM', 'the RNN')} "
-            f"{_verdict(outcomes, 'lstm', 'gru', 'The LSTM', 'the GRU')} A feedforward network with as many parameters "
-            f"as the GRU, which sees the whole image at once, comes to {acc['fnn_image']}. Moved up or down by 2 rows, "
-            f"the images are recognised by the RNN at {in_time['rnn']:.1%}, GRU {in_time['gru']:.1%}, LSTM "
-            f"{in_time['lstm']:.1%}."
+        "T22": (
+            "The class is the same with an LSTM as its recurrent layer; a mini-batch has two zero states, the hidden "
+            f"and the cell state ({state('lstm')}), and in the forward pass only the hidden one goes on to the output "
+            f"layer. {trained[0].upper()}{trained[1:]}, the networks are right on {acc['rnn']} (RNN), {acc['gru']} "
+            f"(GRU) and {acc['lstm']} (LSTM) of the test images ({over}), with {params['rnn']}, {params['gru']} and "
+            f"{params['lstm']} parameters: {_order(outcomes)}. "
+            f"{_verdict(outcomes, 'lstm', 'rnn', 'The LSTM', 'the RNN')} "
+            f"{_verdict(outcomes, 'lstm', 'gru', 'The LSTM', 'the GRU')} Like the GRU it can keep what it has read, in "
+            "a cell state that gates write, keep and read; it has one gate more and a state more for that. Moved up or "
+            f"down by 2 rows, the images are recognised at these rates: {each('moved_in_time')}."
         ),
         "U7": (
-            f"4 (n d + n^2 + n) for n hidden units and d features, and K n + K more with the output layer: neither the "
-            f"batch m nor the length T comes in. Here n={n}, d={d}, K={k}: {single:,} and {single + k * n + k:,}. The "
-            f"LSTM trained here has PyTorch's two biases for each gate, 4 n more, and so {params['lstm']} in all."
+            "4 (n d + n^2 + n) for n hidden units and d features, and K n + K more with the output layer: neither the "
+            f"batch m nor the length T comes in. Here n={n}, d={d}, K={k}: {found['lstm_cell_parameters_one_bias']:,} "
+            f"and {found['lstm_parameters_one_bias']:,}. The LSTM trained here has PyTorch's two biases for each gate, "
+            f"4 n more, and so {params['lstm']} in all."
         ),
     }
 
@@ -286,23 +304,24 @@ def _settled(accuracies: np.ndarray) -> int:
     return int(far[-1]) + 2 if far.size else 1
 
 
-def _order(outcomes: Mapping[str, Outcome], names: Mapping[str, str]) -> str:
-    means = {key: outcomes[key].result["metrics"]["test_accuracy"]["mean"] or 0.0 for key in names}
-    return " > ".join(names[key] for key in sorted(names, key=lambda key: -means[key]))
+def _order(outcomes: Mapping[str, Outcome]) -> str:
+    means = {name: outcomes[key].result["metrics"]["test_accuracy"]["mean"] for key, (name, _) in RECURRENT.items()}
+    return " > ".join(sorted(means, key=lambda name: -(means[name] or 0.0)))
 
 
 def _verdict(outcomes: Mapping[str, Outcome], one: str, other: str, first: str, second: str) -> str:
     """Which of two is better, and whether by more than their intervals."""
-    runs = {key: outcomes[key].result["metrics"]["test_accuracy"]["runs"] for key in (one, other)}
-    means = {key: runfolder.metric(values)["mean"] or 0.0 for key, values in runs.items()}
-    widths = [runfolder.half_width(values) for values in runs.values()]
-    gap = means[one] - means[other]
-    better = f"{first} is {'above' if gap > 0 else 'below'} {second} by {100 * abs(gap):.2f} points"
-    better = better[0].upper() + better[1:]
+    runs = [outcomes[key].result["metrics"]["test_accuracy"]["runs"] for key in (one, other)]
+    means = [runfolder.metric(values)["mean"] or 0.0 for values in runs]
+    if means[0] == means[1]:
+        return f"{first} is as good as {second}."
+    better = f"{first} is {'better' if means[0] > means[1] else 'worse'} than {second}"
+    widths = [runfolder.half_width(values) for values in runs]
     if None in widths:
-        return f"{better}; one seed tells no spread."
-    clear = abs(gap) > sum(width for width in widths if width is not None)
-    return f"{better}, {'more' if clear else 'not more'} than both intervals together."
+        return f"{better}, in one run each, which tells no spread."
+    if abs(means[0] - means[1]) > sum(width for width in widths if width is not None):
+        return f"{better}, by more than both intervals together."
+    return f"{better}, but by less than both intervals together: it may be chance."
 
 
 if __name__ == "__main__":

@@ -15,6 +15,12 @@ def mean_interval(values: Any) -> str:
     return f"{mean:.4f}" + ("" if half is None else f" ± {half:.4f}")
 
 
+def of_runs(values: Any) -> str:
+    """What a mean with half of its 95% interval is of: ``mean of 5 runs, with half of its 95% interval``."""
+    runs = int(np.isfinite(np.asarray(values, float)).sum())
+    return f"mean of {runs} runs, with half of its 95% interval" if runs > 1 else "one run"
+
+
 def median_range(values: Any) -> str:
     """The median with the lowest and the highest: ``0.482 (0.432 to 0.62)``."""
     return _median_range(values, ".3g")
