@@ -6,6 +6,7 @@ python -m experiments.char_lm [--text-file FILE ...] [--stateful] [--resume]
 import re
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +18,9 @@ from experiments import char_longer, char_samples, text_generation, text_tempera
 from experiments.char_samples import SAMPLES
 from experiments.palindrome import NAMES
 from experiments.text_generation import GenerationSettings
-from experiments.text_temperatures import words_of
+from experiments.text_temperatures import Counted, words_of
 from experiments.texts import TextSettings, Trained
+from jaxrnn import runfolder
 from jaxrnn.command import command
 from jaxrnn.data.text import Text
 from jaxrnn.errors import SettingsError
@@ -71,18 +73,35 @@ def main(name: str, settings: Settings) -> Any:
     console.print(f"The samples, in {out / char_samples.FILE}:")
     for one in taken:
         console.print(f"{one.step:>9,} {one.greedy!r}", markup=False, highlight=False, soft_wrap=True)
-    answered = {
-        "U12": learned(settings, text, outcome.fitted, outcome.result["parameters"]),
-        "U13": char_samples.answer(settings, taken),
-        **written(name, settings, text, study, outcome),
+    first = finite(row["train_bits_per_character"] for row in outcome.fitted.progress.history if row["epoch"] == 1)
+    counted, cut, told = written(name, settings, text, study, outcome)
+    metrics = {
+        "first_train_bits_per_character": first,
+        "uniform_bits_per_character": np.log2(text.vocabulary.size),
+        "cut_test_bits_per_character": cut,
+        "vocabulary_size": text.vocabulary.size,
     }
-    outcome = amended(outcome, began, answers=answered)
+    outcome = amended(
+        outcome,
+        began,
+        metrics=outcome.result["metrics"] | {name: runfolder.metric(values) for name, values in metrics.items()},
+        samples=[one.facts() for one in taken],
+        temperatures=[one.facts() for one in counted],
+        answers={
+            "U12": learned(settings, text, outcome, first),
+            "U13": char_samples.answer(settings, taken),
+            **told,
+        },
+    )
     conclude(outcome)
     return outcome.result
 
 
-def written(name: str, settings: Settings, text: Text, study: Study, outcome: Outcome) -> dict[str, str]:
-    """What the best of the finished runs writes, read back from the folder: U14 to U16."""
+def written(
+    name: str, settings: Settings, text: Text, study: Study, outcome: Outcome
+) -> tuple[list[Counted], float, dict[str, str]]:
+    """What the best of the finished runs writes, read back from the folder; how many bits a character of the held-out
+    text costs it when its state is forgotten after each sequence; and the answers to U14 to U16."""
     out = outcome.out
     run = texts.restore(name, out)
     model = text_generation.best(name, run, out)
@@ -91,11 +110,16 @@ def written(name: str, settings: Settings, text: Text, study: Study, outcome: Ou
     key = jax.random.fold_in(jax.random.key(settings.seed), 3_000_000)
     counted = text_temperatures.compare(model, run.vocabulary, text, key, prime, out)
     carried = min(finite(outcome.fitted.metrics["test_bits_per_character"]))
-    return {
-        "U14": text_temperatures.answer(counted),
-        "U15": kept(run, text, outcome.fitted),
-        "U16": char_longer.answer(study, model, text, key, prime, settings.length, carried),
-    }
+    cut = char_longer.cut_off(study, model, text, settings.length)
+    return (
+        counted,
+        cut,
+        {
+            "U14": text_temperatures.answer(counted),
+            "U15": kept(run, text, outcome.fitted),
+            "U16": char_longer.answer(model, text, key, prime, settings.length, carried, cut),
+        },
+    )
 
 
 def introduction(settings: Settings, text: Text) -> str:
@@ -118,35 +142,29 @@ def introduction(settings: Settings, text: Text) -> str:
     return said
 
 
-def learned(settings: Settings, text: Text, fitted: Fitted, parameters: int) -> str:
-    """UVA's 2.1(a), with what was measured."""
-    metrics = fitted.metrics
+def learned(settings: Settings, text: Text, outcome: Outcome, first: Sequence[float]) -> str:
+    """UVA's 2.1(a), with what was measured; ``first`` is each run's training loss over the first epoch, in bits."""
+    metrics = {name: finite(metric["runs"]) for name, metric in outcome.result["metrics"].items()}
     bits = metrics["test_bits_per_character"]
-    runs = len(bits)
+    runs = settings.seeds
     how = (
         f"in {settings.batch} contiguous streams, the state going on from step to step"
         if settings.stateful
         else f"in windows of T = {settings.length} characters anywhere in it, from a zero state"
     )
-    history = fitted.progress.history
-    first, last = (
-        finite(row["train_bits_per_character"] for row in history if row["epoch"] == epoch)
-        for epoch in (1, settings.total_epochs())
-    )
-    unknown = f", {text.unknown:,} of them as the unknown one" if text.unknown else ""
     layers = f"{settings.layers} {NAMES[settings.cell]} layer{'s' * (settings.layers > 1)} of {settings.hidden} units"
     return (
-        f"{layers} read one-hot characters of {text.name} ({len(text.train):,} to train on, "
-        f"{text.vocabulary.size} ids) {how}, and a linear layer says at every step which comes next: "
-        f"{parameters:,} parameters. They are trained for {settings.steps:,} steps of {settings.batch} sequences "
-        f"by {settings.optimiser} at {settings.learning_rate:g}, times {settings.decay:g} every "
-        f"{settings.decay_every:,} steps, the gradient clipped at a norm of {settings.clip_norm:g}. The loss is "
-        "the cross-entropy in the mean over the steps (equation 18). In bits per character, median (lowest to "
-        f"highest) of {runs} run{'s' * (runs > 1)}, it fell in training from {median_range(first)} over the first "
-        f"{settings.every:,} steps to {median_range(last)} over the last. The held-out tenth, {len(text.test):,} "
-        f"characters{unknown}, each told from all that stand before it there, costs {median_range(bits)}, and the "
-        f"likeliest character is right in {median_percent(metrics['test_accuracy'])}. To take all "
-        f"{text.vocabulary.size} ids for equally likely costs {np.log2(text.vocabulary.size):.2f}."
+        f"{layers} read {text.name} {how}, each character as one-hot of {text.vocabulary.size}, and a linear layer "
+        f"says at every step which one comes next: {outcome.result['parameters']:,} parameters. The loss is the "
+        f"cross-entropy in the mean over the steps (equation 18). On {len(text.train):,} characters they are trained "
+        f"for {settings.steps:,} steps of {settings.batch} sequences by {settings.optimiser} at "
+        f"{settings.learning_rate:g}, times {settings.decay:g} every {settings.decay_every:,} steps, the gradient "
+        f"clipped at a norm of {settings.clip_norm:g}. In bits per character, median (lowest to highest) of {runs} "
+        f"run{'s' * (runs > 1)}, the training loss is {median_range(first)} over the first {settings.every:,} steps "
+        f"and {median_range(metrics['train_bits_per_character'])} over the last, where taking all characters for "
+        f"equally likely costs {np.log2(text.vocabulary.size):.3g}. The held-out tenth, {len(text.test):,} characters "
+        f"read as one stream, costs {median_range(bits)}, and the likeliest character is right in "
+        f"{median_percent(metrics['test_accuracy'])}."
     )
 
 
@@ -164,7 +182,8 @@ def kept(restored: Trained, text: Text, fitted: Fitted) -> str:
         "vocabulary in their order. After Ctrl-C, a kill or a power cut the same command with --resume goes on to the "
         "numbers and the samples of a run that was not stopped, bit for bit. Read back at the end, the weights are "
         f"{'those' if same else 'NOT those'} that were trained, bit for bit"
-        f"{', and the vocabulary that of the text' if restored.vocabulary == text.vocabulary else ''}."
+        f"{', and the vocabulary that of the text' if restored.vocabulary == text.vocabulary else ''}. They wrote the "
+        "texts in the answers to U14 and U16; with --generate and the run's folder they write more at any time."
     )
 
 

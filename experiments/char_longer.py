@@ -18,17 +18,17 @@ TEMPERATURE = 0.5
 
 
 def answer(
-    study: Study,
     model: LanguageModel,
     text: Text,
     key: Key[jax.Array, ""],
     prime: Int[np.ndarray, "p"],
     length: int,
     carried: float,
+    cut: float,
 ) -> str:
     """UVA's bonus question 2.3: a sentence in two pieces of ``length`` characters, and what the state is worth.
 
-    ``carried`` is the bits per character of the held-out text, read as one stream.
+    ``carried`` is the bits per character of the held-out text, read as one stream, and ``cut`` by `cut_off`.
     """
     vocabulary = text.vocabulary
     allowed = vocabulary.known
@@ -42,13 +42,14 @@ def answer(
     _, forgot = write(first[-1:], length)
     same = np.array_equal(np.append(first, second), whole)
     begun, goes_on, anew = map(vocabulary.decode, (first, second, forgot))
-    cut = cut_off(study, model, text, length)
     return (
-        f"At temperature {TEMPERATURE:g}, {vocabulary.decode(prime)!r} goes on {begun!r}, and with the state of all "
-        f"layers handed on, {goes_on!r}: together {'what' if same else 'NOT what'} one piece of {2 * length} is, "
-        f"id for id. From a zero state the second piece would be {anew!r}. Of the held-out text a character costs "
-        f"{carried:.3f} bits where the state goes on from beginning to end, and {cut:.3f} where it is forgotten after "
-        f"each {length} characters."
+        f"After {length} characters the hidden and memory states of all layers are kept, and given to the network with "
+        f"the last character to go on from. At temperature {TEMPERATURE:g}, {vocabulary.decode(prime)!r} goes on "
+        f"{begun!r}, and then, with the states handed on, {goes_on!r}: together {'what' if same else 'NOT what'} one "
+        f"piece of {2 * length} is, character for character. From zero states the second piece would be {anew!r}. Of "
+        f"the held-out text a character costs {carried:.3f} bits where the states go on from beginning to end, and "
+        f"{cut:.3f} where they are forgotten after each {length} characters, so what they hold of the text before is "
+        f"{'of use' if carried < cut else 'of no use here'}."
     )
 
 

@@ -3,14 +3,16 @@
 Not a command itself: see `char_lm`.
 """
 
+import math
 from collections.abc import Set
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 
-from experiments.text_temperatures import words_of
+from experiments.text_temperatures import percent, words_of
 from experiments.texts import TextSettings
 from jaxrnn import runfolder
 from jaxrnn.data.text import Text
@@ -44,6 +46,15 @@ class Sample:
     """So many words are in `MANY` texts drawn alike, the first and the last of each aside, which may be cut."""
     known: int
     """So many of them occur in what is trained on."""
+
+    @property
+    def share(self) -> float:
+        """The share of the words that do, NaN where there are none."""
+        return self.known / self.words if self.words else math.nan
+
+    def facts(self) -> dict[str, Any]:
+        """What ``result.json`` has of it."""
+        return asdict(self) | {"known_share": self.share}
 
 
 def take(settings: TextSettings, text: Text, words: Set[str], progress: Progress, out: Path) -> None:
@@ -121,21 +132,21 @@ def _indented(text: str) -> str:
 
 def answer(settings: TextSettings, samples: list[Sample]) -> str:
     """UVA's 2.1(b): the samples, and what changes from one to the next, in numbers."""
-    quoted = "; ".join(
-        f"step {one.step:,} ({one.loss:.3f} nats) {one.greedy!r}, drawn {one.drawn!r} ({_share(one)})"
-        for one in samples
-    )
     first, last = samples[0], samples[-1]
+    quoted = "; ".join(f"step {one.step:,} {one.greedy!r}" for one in samples)
+    more = "more" if last.share > first.share else "no more"
     return (
         f"{len(samples)} samples of {settings.sample_length} characters, after equal parts of the training, each from "
-        f"a random character of the text, greedy and drawn at temperature 1 (samples.md), with the words in {MANY} "
-        f"texts drawn alike: {quoted}. From the first to the last the training loss fell by "
-        f"{first.loss - last.loss:.3f} nats a character, and the held-out one by {first.held_out - last.held_out:.3f} "
-        "bits."
+        f"a random first character and then the likeliest one each time: {quoted}; samples.md has others drawn at "
+        f"temperature 1 beside them. From the first to the last the training loss goes from {first.loss:.3f} to "
+        f"{last.loss:.3f} nats a character, and the held-out one from {first.held_out:.3f} to {last.held_out:.3f} "
+        f"bits. In {MANY} texts drawn at temperature 1 at each of these steps, so many of the words occur in what is "
+        f"trained on: {', '.join(map(percent, (one.share for one in samples)))}. So at the end {more} of what the "
+        "network writes are words of the text than at first."
     )
 
 
 def _share(sample: Sample) -> str:
     if not sample.words:
         return "there are no words"
-    return f"{sample.known / sample.words:.1%} of {sample.words} words occur in the text"
+    return f"{percent(sample.share)} of {sample.words} words occur in the text"

@@ -3,11 +3,13 @@
 Not a command itself: ``python -m experiments.char_lm --generate RUN --compare``; training ends with the same table.
 """
 
+import itertools
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -52,6 +54,10 @@ class Counted:
     """The share of its words that occur in the training text, the last one aside, which may be cut; NaN without any."""
     copied: str
     """The longest part of it that stands in the training text too."""
+
+    def facts(self) -> dict[str, Any]:
+        """What ``result.json`` has of it."""
+        return asdict(self) | {"text": _shown(self), "characters": len(self.text), "copied": len(self.copied)}
 
 
 def compare(
@@ -134,7 +140,7 @@ _COLUMNS = (
 
 def _row(one: Counted) -> list[str]:
     shares = [f"{share:.3f}" for share in one.distinct]
-    return [_named(one.way), f"{one.entropy:.2f}", *shares, _share(one.words), str(len(one.copied))]
+    return [_named(one.way), f"{one.entropy:.2f}", *shares, percent(one.words), str(len(one.copied))]
 
 
 def _table(counted: Sequence[Counted]) -> Table:
@@ -171,22 +177,24 @@ def rendered(counted: Sequence[Counted], prime: str, name: str) -> str:
 
 def answer(counted: Sequence[Counted]) -> str:
     """UVA's 2.1(c): what is observed, in numbers, with an example of each."""
-    first, last = counted[0], counted[-1]
     said = "; ".join(
-        f"{_named(one.way)} {one.entropy:.2f} bits per character, {one.distinct[3]:.1%} of the 4-grams distinct, "
-        f"{_share(one.words)} of the words in the text, longest copy {len(one.copied)} characters: {_shown(one)!r}"
-        for one in counted
+        f"{_named(one.way)}, {one.distinct[3]:.1%} and {percent(one.words)}, {_shown(one)!r}" for one in counted
     )
-    middle = " and ".join(f"{_share(one.words)} at {one.way}" for one in counted[1:])
+    varied = all(one.distinct[3] < other.distinct[3] for one, other in itertools.pairwise(counted))
+    fewer = all(one.words >= other.words for one, other in itertools.pairwise(counted))
     return (
-        f"Written in each way, {len(first.text):,} characters (temperatures.md): {said}. Of the runs of four "
-        f"characters {first.distinct[3]:.1%} differ when the likeliest is taken each time and "
-        f"{last.distinct[3]:.1%} at temperature {last.way}; in turn the text knows "
-        f"{_share(first.words)} of the words written greedily, {middle}."
+        "The logits are divided by the temperature before the softmax: below 1 the likely characters become likelier "
+        "still, above 1 all become alike, and greedy sampling, the likeliest each time, is the limit at 0. From the "
+        f"same beginning {len(counted[0].text):,} characters are written in each way; of these, how many runs of four "
+        "characters are different ones, how many words occur in the training text, and the beginning: "
+        f"{said}. From each way to the next the text {'becomes' if varied else 'does not always become'} more varied, "
+        f"and the share of such words {'never rises' if fewer else 'does not always fall'}. The whole texts are in "
+        "temperatures.md, with the longest part that each has copied."
     )
 
 
-def _share(words: float) -> str:
+def percent(words: float) -> str:
+    """A share of words in percent; NaN is that there are none."""
     return "none" if math.isnan(words) else f"{words:.1%}"
 
 

@@ -8,9 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import char_longer, char_samples, texts
+from evidence import unsupported
+from experiments import char_longer, char_samples, text_temperatures, texts
 from experiments.char_lm import EXPERIMENT, Settings, introduction, main
-from experiments.char_samples import SAMPLES
+from experiments.char_samples import SAMPLES, Sample
+from experiments.text_temperatures import Counted
 from experiments.texts import TextSettings
 from jaxrnn import study, train
 from jaxrnn.cells import CELLS
@@ -46,7 +48,7 @@ def streams(tmp_path_factory):
 def test_the_state_goes_on_from_piece_to_piece(windows):
     answers = result_of(windows)["answers"]
     assert set(answers) == {"U12", "U13", "U14", "U15", "U16"}
-    assert "together what one piece of 18 is, id for id" in answers["U16"]
+    assert "together what one piece of 18 is, character for character" in answers["U16"]
     restored = texts.restore("char_lm", windows)
     read = texts.load(restored.settings)
     made = texts.study(restored.settings, read)
@@ -59,7 +61,8 @@ def test_the_state_goes_on_from_piece_to_piece(windows):
     ]
     found = char_longer.cut_off(made, model, read, 9)
     assert found == pytest.approx(np.mean(each), rel=1e-5)
-    assert f"and {found:.3f} where it is forgotten" in answers["U16"]
+    assert f"and {found:.3f} where they are forgotten" in answers["U16"]
+    assert result_of(windows)["metrics"]["cut_test_bits_per_character"]["mean"] == found
 
 
 def result_of(out):
@@ -78,6 +81,10 @@ def test_five_samples_are_evenly_spaced(windows):
         f"## Step {step} of 20" for step in (4, 8, 12, 16, 20)
     ]
     assert all(char_samples._indented(sample.greedy) in shown for sample in samples)
+    result = result_of(windows)
+    assert [one["step"] for one in result["samples"]] == [4, 8, 12, 16, 20]
+    assert [one["way"] for one in result["temperatures"]] == ["greedy", "0.5", "1", "2"]
+    assert unsupported(result) == {}
 
 
 def test_the_last_sample_is_what_the_finished_network_writes(windows):
@@ -251,3 +258,28 @@ def test_the_default_text_is_learned(tmp_path):
     """As measured: far below what a guess by frequency costs, 4.5 bits."""
     assert learn(tmp_path / "run", "--quick", "--steps", "2000", "--every", "400") == 0
     assert result_of(tmp_path / "run")["metrics"]["test_bits_per_character"]["mean"] < 3.2
+
+
+def counted(way, varied, words):
+    return Counted(way=way, text="abcd " * 4, entropy=1.0, distinct=[varied] * 4, words=words, copied="")
+
+
+@pytest.mark.parametrize(
+    "last, words",
+    [
+        ((0.9, 0.5), "the text becomes more varied, and the share of such words never rises."),
+        ((0.1, 1.0), "the text does not always become more varied, and the share of such words does not always fall."),
+        ((0.9, float("nan")), "the text becomes more varied, and the share of such words does not always fall."),
+    ],
+)
+def test_what_temperatures_do_is_said_of_the_texts_at_hand(last, words):
+    assert words in text_temperatures.answer([counted("greedy", 0.2, 0.9), counted("2", *last)])
+
+
+@pytest.mark.parametrize("known, words", [(9, "at the end more of what"), (5, "at the end no more of what")])
+def test_samples_are_compared_by_their_words(known, words):
+    samples = [
+        Sample(step=step, loss=2.0, held_out=3.0, greedy="a", drawn="b", words=10, known=of)
+        for step, of in ((10, 5), (20, known))
+    ]
+    assert words in char_samples.answer(TextSettings(), samples)
