@@ -1,0 +1,83 @@
+"""Tutorial 8 at NTU, Singapore (N1 to N6)."""
+
+from experiments.papers import Paper, Question
+
+PAPER = Paper(
+    key="NTU",
+    title="Tutorial 8: Recurrent Neural Networks",
+    course="Nanyang Technological University, Singapore",
+    cite="C. C. Loy. Tutorial 8: Recurrent Neural Networks. Nanyang Technological University, Singapore.",
+    questions=(
+        Question(
+            id="N1",
+            place="Question 1(a)",
+            question=(
+                "Find the outputs of a given recurrent network with three inputs, two hidden units and one output for "
+                "four given steps. It feeds back its hidden units (Elman), from a hidden state of zeros."
+            ),
+            commands=("worked_examples",),
+            figures=("outputs.png",),
+            metrics=("elman_y1", "elman_y2", "elman_y3", "elman_y4", "max_error_elman"),
+        ),
+        Question(
+            id="N2",
+            place="Question 1(b)",
+            question="The same where the network feeds back its output (Jordan), from an output of zero.",
+            commands=("worked_examples",),
+            figures=("outputs.png",),
+            metrics=("jordan_y1", "jordan_y2", "jordan_y3", "jordan_y4", "max_error_jordan"),
+        ),
+        Question(
+            id="N3",
+            place="Question 2, the data",
+            question=(
+                "Draw 8 sequences of 100 steps of 3 inputs uniformly between 0 and 1, and make their two outputs: "
+                "y1(t) = 5 x1(t) - 0.2 x3(t-1) and y2(t) = 25 x2(t-1) x3(t-3), each with noise of 0.1 added."
+            ),
+            commands=("lagged_regression",),
+            figures=("truth_y1.png", "truth_y2.png"),
+            metrics=("input_sum", "output_sum"),
+        ),
+        Question(
+            id="N4",
+            place="Question 2, the training",
+            question=(
+                "Train a recurrent network with 5 hidden units on these sequences, by Adam with a learning factor of "
+                "0.01 for 10,000 iterations, and plot its predictions beside the true outputs."
+            ),
+            commands=("lagged_regression",),
+            figures=("learning_curves.png", "prediction_y1.png", "prediction_y2.png"),
+            metrics=("train_mse", "train_mse_1", "train_mse_2", "test_mse_1", "test_mse_2", "test_mse"),
+        ),
+        Question(
+            id="N5",
+            place="Question 3",
+            question=(
+                "Design an LSTM layer with 10 units that maps three given input sequences of four numbers to their "
+                "outputs. Plot the learning curve at a rate of 0.001, and find the outputs for (1 2 3 4) and (4 5 6 7)."
+            ),
+            commands=("sum_of_neighbours",),
+            figures=("learning_curves.png", "answers.png"),
+            metrics=("y_1234_1", "y_1234_2", "y_1234_3", "y_1234_4", "y_4567_1", "y_4567_2", "y_4567_3", "y_4567_4"),
+        ),
+        Question(
+            id="N6",
+            place="Question 4",
+            question=(
+                "Design a layer of 10 GRU units that learns the sentiments of eleven sentences about films, read "
+                "character by character up to a length of 40, with dropout of p = 0.7, by Adam at 0.001. Plot cost and "
+                "accuracy against epochs, and find how likely two other sentences are negative and positive."
+            ),
+            commands=("character_sentiment",),
+            figures=("likelihoods.png", "learning_curves.png", "regularisers.png"),
+            metrics=(
+                "test_1_positive",
+                "test_2_positive",
+                "test_accuracy",
+                "test_loss",
+                "train_accuracy",
+                "train_loss",
+            ),
+        ),
+    ),
+)
