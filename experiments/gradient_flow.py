@@ -438,7 +438,7 @@ def answers(
     )
     latched = sum(int((learned[cell] & (reach[cell][:, -1] < VANISHED)).sum()) for cell in NAMES)
     latch = (
-        f" In {latched} of the runs that have learned it the ratio is below {VANISHED:.0e} by then: they store the "
+        f" In {latched} of the runs that have learned it the gradient has all but vanished by then: they store the "
         "symbol, but learn no more from how it came in."
         if latched
         else ""
