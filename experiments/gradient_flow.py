@@ -450,12 +450,12 @@ def answers(
             "product of diag(1 - h(j)^2) W_hh over j = k+1 to T (later steps to the left); automatic differentiation "
             f"gives the same to {closed:.0e}. So the first gradient depends on time only by h(T), and the second has "
             "in step k's term a product of T - k matrices, which can shrink or grow exponentially with T - k: over "
-            f"{settings.length} steps the second step's term is {second['vanishing']:.2g} of the last one's where the "
-            f"spectral radius of W_hh is {RADII['vanishing']:g}, and {second['exploding']:.2g} of it where it is "
+            f"{settings.length} steps the second step's term is {second['vanishing']:.2g} times the last one's where "
+            f"the spectral radius of W_hh is {RADII['vanishing']:g}, and {second['exploding']:.2g} times where it is "
             f"{RADII['exploding']:g}. Over many steps early inputs may then have no say in how the weights change (the "
-            "gradient vanishes), or single updates be so large that training breaks down (it explodes). In "
-            f"networks that learn to recall the first of {settings.length} steps after the last, |dL/dh_1| / "
-            f"|dL/dh_T| is, as the median (lowest to highest) of the runs: {found}.{latch}"
+            "gradient vanishes), or single updates be so large that training breaks down (it explodes). In networks "
+            f"that learn to recall the first of {settings.length} steps after the last, |dL/dh_1| / |dL/dh_T| is, as "
+            f"the median (lowest to highest) of the runs: {found}.{latch}"
         ),
         "I1": (
             "Unfolded over time, the network has a copy of its weights for every step, and a state to begin with "
