@@ -17,15 +17,16 @@ SET_ASIDE = re.compile(r"\.\d+$")
 
 
 class Run(NamedTuple):
-    """A run folder."""
+    """A run folder, or the lack of one."""
 
     folder: Path
     name: str
     """Its folder as seen from where all runs are: ``mnist_compare/gru``."""
     experiment: str
     """The command that it is a run of; where it has no result, what the folder's name says."""
-    state: Literal["finished", "stopped", "failed", "broken"]
-    """``failed``: it ended without a useful result; ``broken``: its ``result.json`` cannot be read."""
+    state: Literal["finished", "quick", "failed", "stopped", "broken", "missing"]
+    """``quick``: finished, by ``--quick``; ``failed``: it ended without a useful result; ``broken``: its
+    ``result.json`` cannot be read; ``missing``: there is no folder."""
     problem: str
     """What is wrong with it, in a line; nothing where it is finished."""
     result: Mapping[str, Any]
@@ -36,9 +37,19 @@ class Run(NamedTuple):
     """The name of the run whose folder it is in: a comparison, say."""
 
     @property
-    def quick(self) -> bool:
-        """Whether it is a run on small data, by ``--quick``."""
-        return bool(self.result.get("config", {}).get("quick"))
+    def command(self) -> str:
+        """As it was typed; where that is not known, as it can be."""
+        return self.result.get("command", f"python -m experiments.{self.experiment}")
+
+    @property
+    def answers(self) -> Mapping[str, str]:
+        """The papers' questions by id."""
+        return self.result.get("answers", {})
+
+    @property
+    def metrics(self) -> Mapping[str, Any]:
+        """By name, each with ``mean``, ``std`` and ``runs``."""
+        return self.result.get("metrics", {})
 
     @property
     def figures(self) -> list[Path]:
@@ -80,7 +91,7 @@ def _read(folder: Path, root: Path, has_result: bool) -> Run:
     experiment = SET_ASIDE.sub("", folder.resolve().name)
     made = _time_of(folder / ("result.json" if has_result else "config.json"))
     if not has_result:
-        problem = "it was stopped, or ended by an error, before there was a result"
+        problem = "was stopped, or ended by an error, before there was a result"
         return Run(folder, name, experiment, "stopped", problem, {}, made)
     try:
         result = runfolder.read_json(folder / "result.json")
@@ -91,7 +102,8 @@ def _read(folder: Path, root: Path, has_result: bool) -> Run:
         made = datetime.datetime.fromisoformat(result["made"])
     if not result["finished"]:
         return Run(folder, name, result["experiment"], "failed", "no run of it kept a finite loss", result, made)
-    return Run(folder, name, result["experiment"], "finished", "", result, made)
+    state: Literal["quick", "finished"] = "quick" if result["config"].get("quick") else "finished"
+    return Run(folder, name, result["experiment"], state, "", result, made)
 
 
 def _time_of(path: Path) -> datetime.datetime:
@@ -128,13 +140,23 @@ def _is_metric(one: Any) -> bool:
     return isinstance(one, dict) and {"mean", "std", "runs"} <= one.keys() and isinstance(one["runs"], list)
 
 
+RANK = {state: place for place, state in enumerate(("finished", "quick", "failed", "stopped", "broken", "missing"))}
+"""The states of a run, the most telling one first."""
+
+
 def best(runs: Sequence[Run]) -> Run | None:
     """The run to show of several: a finished one before others, real data before ``--quick``, one of its own before a
     part of a comparison and before one that was set aside, and then the newest; None of none."""
-    order = {"finished": 0, "failed": 1, "stopped": 2, "broken": 3}
 
     def rank(run: Run) -> tuple[Any, ...]:
         earlier = any(map(SET_ASIDE.search, run.name.split("/")))
-        return order[run.state], run.quick, earlier, run.part_of is not None, -run.made.timestamp()
+        return RANK[run.state], earlier, run.part_of is not None, -run.made.timestamp()
 
     return min(runs, key=rank, default=None)
+
+
+def missing(experiment: str, root: Path, message: str = "") -> Run:
+    """The lack of a run; with a message, because it ended with that error."""
+    state: Literal["failed", "missing"] = "failed" if message else "missing"
+    problem = f"it ended with an error ({message})" if message else "it has not been run"
+    return Run(root / experiment, experiment, experiment, state, problem, {}, datetime.datetime.now(datetime.UTC))

@@ -1,0 +1,92 @@
+"""The tables of the report: all commands at a glance, numbers beside those from elsewhere, settings, further runs.
+
+Not a command itself: see `report`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from experiments.headlines import headlines
+from jaxrnn.report.collect import Run
+from jaxrnn.report.numbers import duration, in_words, number, spread
+from jaxrnn.report.page import Cell, Column, Table
+
+_EMPTY = Cell("")
+
+
+def overview(shown: Mapping[str, Run]) -> Table:
+    """A row for each number that sums a command up; a command without any has a row too."""
+    names = ("experiment", "state", "what", "result", "elsewhere", "time", "command")
+    columns = [Column(name, name in ("result", "elsewhere", "time")) for name in names]
+    rows = []
+    for name, run in shown.items():
+        first = [Cell(name, link=f"#run-{name}"), Cell("", state=run.state)]
+        spent, last = _time(run), Cell(run.command, code=True)
+        data = run.result["dataset"]["name"] if run.result else "none"
+        small = data if data != "none" else ""
+        found = headlines(name, run.metrics)
+        rows += [
+            [*first, Cell(in_words(metric), small=small), _here(run, metric), _elsewhere(run, metric), spent, last]
+            for metric in found
+        ]
+        if not found:
+            rows.append([*first, Cell("", small=small), _EMPTY, _EMPTY, spent, last])
+    return Table("What each command found. A click on a column's name sorts by it.", columns, rows)
+
+
+def numbers(run: Run, metrics: Iterable[str], caption: str) -> Table:
+    """Metrics beside the numbers from elsewhere; a metric with several of those has a row for each."""
+    rows = []
+    for metric in metrics:
+        count = len(run.metrics[metric]["runs"])
+        first = [Cell(in_words(metric)), _here(run, metric), Cell(str(count), count)]
+        theirs = [[Cell(number(one["value"], metric), one["value"]), Cell(_source(one))] for one in _found(run, metric)]
+        rows += [[*first, *cells] for cells in theirs or [[_EMPTY, _EMPTY]]]
+    columns = [Column("what"), Column("here", True), Column("runs", True), Column("elsewhere", True), Column("where")]
+    if not any(row[3].text for row in rows):
+        columns, rows = columns[:3], [row[:3] for row in rows]
+    return Table(f"{caption}: mean ± half of the 95% interval where there are several runs", columns, rows)
+
+
+def settings(run: Run) -> Table:
+    """What a run was made with, but for what was left open."""
+    given = {key: value for key, value in run.result.get("config", {}).items() if value is not None}
+    rows = [[Cell(in_words(key)), Cell(str(value))] for key, value in given.items()]
+    return Table(f"Settings of {run.name}", [Column("setting"), Column("value")], rows)
+
+
+def runs(further: Sequence[Run]) -> Table:
+    """Further runs of a command, with what sums them up."""
+    names = ("folder", "state", "result", "time", "made", "command")
+    columns = [Column(name, name == "time") for name in names]
+    rows = []
+    for run in further:
+        found = [f"{in_words(key)} {spread(run.metrics[key], key)}" for key in headlines(run.experiment, run.metrics)]
+        made = Cell(f"{run.made:%Y-%m-%d %H:%M}", run.made.timestamp())
+        said = Cell(", ".join(found[:3]) or run.problem)
+        rows.append([Cell(run.name), Cell("", state=run.state), said, _time(run), made, Cell(run.command, code=True)])
+    return Table("Further runs, the newest first", columns, rows)
+
+
+def _time(run: Run) -> Cell:
+    if not run.result:
+        return _EMPTY
+    seconds = run.result["seconds"]["total"]
+    return Cell(duration(seconds), seconds, small=run.result["device"])
+
+
+def _here(run: Run, metric: str) -> Cell:
+    return Cell(spread(run.metrics[metric], metric), run.metrics[metric]["mean"])
+
+
+def _found(run: Run, metric: str) -> list[Mapping[str, Any]]:
+    return [one for one in run.result["reference"] if one.get("metric") == metric]
+
+
+def _elsewhere(run: Run, metric: str) -> Cell:
+    first = next(iter(_found(run, metric)), None)
+    return _EMPTY if first is None else Cell(number(first["value"], metric), first["value"], small=first["what"])
+
+
+def _source(reference: Mapping[str, Any]) -> str:
+    return f"{reference['what']}: {reference['note']}" if reference.get("note") else reference["what"]
