@@ -163,6 +163,40 @@ def test_a_trace_of_runs_that_failed():
     assert norms.median(trace.norm[0, 0]) == 3 and np.isnan(norms.median(trace.norm[1, 0]))
 
 
+# --- what is said -----------------------------------------------------------------------------------------------------
+
+
+def tried(*solved):
+    return optimizers.Tried(point=0, rate=0.1, rates=4, good=1, solved=np.array(solved), above=0.25)
+
+
+@pytest.mark.parametrize(
+    "adam, verdict",
+    [((50, 75), "here: Adam."), ((50, np.nan), "here: none of them."), ((100, 300), "here: none of them.")],
+)
+def test_an_optimiser_is_better_of_which_more_runs_solve_it_or_as_many_sooner(adam, verdict):
+    rows = [
+        {"bowl": bowl, "optimiser": name, "settings": rule, "stays": 7}
+        for bowl, rule in (("aligned", TUNED), ("turned", CARRIED_OVER))
+        for name in TITLES
+    ]
+    trained = {("sgd", True): tried(100, 200), ("adam", True): tried(*adam)}
+    assert optimizers.benefits(Settings(optimisers=("sgd", "adam"), seeds=2), rows, trained).endswith(verdict)
+
+
+def test_clipping_is_judged_where_there_was_something_to_clip():
+    trained = {(name, clipped): tried(100, np.nan) for name in ("sgd", "adam") for clipped in (True, False)}
+    norm, loss = np.array([[[1.0, 20]], [[1, 30]]]), np.array([[[2.0, 1]], [[2, 3]]])
+
+    def said(norm):
+        return optimizers.what_clipping_does(
+            Settings(optimisers=("sgd", "adam"), seeds=1), trained, Trace(norm, norm, loss)
+        )
+
+    assert "the largest norm is 30" in said(norm) and "lower with clipping for 1 of 1 seeds." in said(norm)
+    assert "there was nothing to clip" in said(norm / 10) and "at most 25.0% of the evaluations" in said(norm)
+
+
 # --- the command ------------------------------------------------------------------------------------------------------
 
 
