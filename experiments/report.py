@@ -175,13 +175,17 @@ def _chart(run: Run, mine: Sequence[Run], runs: Sequence[Run]) -> dict[str, Any]
     those of its parts."""
     parts = [one for one in runs if one.part_of == run.name and one.state == run.state]
     chosen = parts or [run, *(one for one in mine if one is not run and one.state == run.state)]
-    histories = {one.name: history for one in chosen if one.result and (history := one.history())}
-    column = charts.drawn(histories)
+    found = [(one, one.histories()) for one in chosen if one.result]
+    column = charts.drawn([rows for _, histories in found for rows in histories.values()])
     if column is None:
         return None
-    every = {one.name: steps for one in chosen if (steps := one.result.get("config", {}).get("every"))}
-    lines = [charts.line(label, history, column, every.get(label, 1)) for label, history in histories.items()]
-    return charts.chart(charts.gathered(lines), column, "training step" if every else "epoch")
+    every = {one.name: one.result["config"].get("every") or 1 for one, _ in found}
+    lines = [
+        charts.line(label, rows, column, every[one.name])
+        for one, histories in found
+        for label, rows in histories.items()
+    ]
+    return charts.chart(charts.gathered(lines), column, "epoch" if set(every.values()) == {1} else "training step")
 
 
 if __name__ == "__main__":

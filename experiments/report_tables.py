@@ -35,14 +35,13 @@ def overview(shown: Mapping[str, Run]) -> Table:
 
 
 def numbers(run: Run, metrics: Iterable[str], caption: str) -> Table:
-    """Metrics beside the numbers from elsewhere; a metric with several of those has a row for each."""
+    """Metrics beside the numbers from elsewhere."""
     rows = []
     for metric in metrics:
         count = len(run.metrics[metric]["runs"])
-        first = [Cell(in_words(metric)), _here(run, metric), Cell(str(count), count)]
-        theirs = [[Cell(number(one["value"], metric), one["value"]), Cell(_source(one))] for one in _found(run, metric)]
-        rows += [[*first, *cells] for cells in theirs or [[_EMPTY, _EMPTY]]]
-    columns = [Column("what"), Column("here", True), Column("runs", True), Column("elsewhere", True), Column("where")]
+        theirs = "; ".join(f"{number(one['value'], metric)}, {_source(one)}" for one in _found(run, metric))
+        rows.append([Cell(in_words(metric)), _here(run, metric), Cell(str(count), count), Cell(theirs)])
+    columns = [Column("what"), Column("here", True), Column("runs", True), Column("elsewhere")]
     if not any(row[3].text for row in rows):
         columns, rows = columns[:3], [row[:3] for row in rows]
     return Table(f"{caption}: mean ± half of the 95% interval where there are several runs", columns, rows)
@@ -89,4 +88,4 @@ def _elsewhere(run: Run, metric: str) -> Cell:
 
 
 def _source(reference: Mapping[str, Any]) -> str:
-    return f"{reference['what']}: {reference['note']}" if reference.get("note") else reference["what"]
+    return f"{reference['what']} ({reference['note']})" if reference.get("note") else reference["what"]

@@ -90,10 +90,33 @@ def test_no_such_folder(tmp_path, capsys):
 def test_histories_that_cannot_be_read_are_none(tmp_path):
     a_run(tmp_path / "mnist_gru", "mnist_gru")
     (run,) = collect(tmp_path)
-    assert run.history()[0] == {"run": 0.0, "epoch": 1.0, "test_accuracy": 0.6, "test_loss": 1.0}
+    (rows,) = run.histories().values()
+    assert len(rows) == 9 and rows[0] == {"run": 0.0, "epoch": 1.0, "test_accuracy": 0.6, "test_loss": 1.0}
     for odd in (b"run,epoch\n0,x\n", b"run\n1,2,3\n", b"\xff\xfe", b""):
         (run.folder / "history.csv").write_bytes(odd)
-        assert run.history() == []
+        assert run.histories() == {}
+
+
+def test_a_sweep_has_a_history_for_each_setting(tmp_path):
+    a_run(tmp_path / "palindromes", "palindromes")
+    sweep = [
+        {
+            "run": run,
+            "point": run // 2,
+            "cell": ("elman", "lstm")[run // 2],
+            "length": 5,
+            "seed": run % 2,
+            "status": "finished",
+        }
+        for run in range(3)
+    ]
+    runfolder.write_csv(tmp_path / "palindromes" / "sweep.csv", sweep)
+    (run,) = collect(tmp_path)
+    found = run.histories()
+    assert {label: {row["run"] for row in rows} for label, rows in found.items()} == {
+        "cell elman, length 5": {0.0, 1.0},
+        "cell lstm, length 5": {2.0},
+    }
 
 
 # --- numbers

@@ -54,7 +54,7 @@ PAPER = Paper(
             place="Programming, Question 1.1",
             question="Write the forward pass of the pen-and-paper question in NumPy.",
             commands=("worked_examples",),
-            metrics=("max_error_ist",),
+            metrics=("max_error_numpy", "max_error_ist"),
         ),
         Question(
             id="I5",

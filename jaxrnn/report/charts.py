@@ -30,12 +30,12 @@ class Line(NamedTuple):
     high: Sequence[float]
 
 
-_KNOWN = ("test_accuracy", "test_bits_per_character", "test_mse", "test_loss", "train_accuracy", "train_loss")
+_KNOWN = ("test_bits_per_character", "test_accuracy", "test_mse", "test_loss", "train_accuracy", "train_loss")
 
 
-def drawn(histories: Mapping[str, Sequence[Mapping[str, float]]]) -> str | None:
+def drawn(histories: Iterable[Sequence[Mapping[str, float]]]) -> str | None:
     """The column of the histories that says most of what was learned; None where they have none of those known."""
-    columns = [set(rows[0]) for rows in histories.values() if rows]
+    columns = [set(rows[0]) for rows in histories if rows]
     shared = set.intersection(*columns) if columns else set()
     return next((column for column in _KNOWN if column in shared), None)
 

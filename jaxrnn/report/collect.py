@@ -56,13 +56,33 @@ class Run(NamedTuple):
         """Its figures, by name."""
         return sorted(self.folder.glob("*.png"))
 
-    def history(self) -> list[dict[str, float]]:
-        """``history.csv``, a row for each run and epoch; empty where there is none, or none that can be read."""
+    def histories(self) -> dict[str, list[dict[str, float]]]:
+        """``history.csv``, a row for each run and epoch, under the name of the folder; of a sweep, one for each of its
+        settings, under their values. Nothing where there is none, or none that can be read."""
         try:
-            with open(self.folder / "history.csv", newline="", encoding="utf-8") as file:
-                return [{key: _number(text) for key, text in row.items()} for row in csv.DictReader(file)]
-        except (OSError, ValueError, TypeError):
-            return []
+            rows = [{key: _number(text) for key, text in row.items()} for row in _rows(self.folder / "history.csv")]
+            if not (self.folder / "sweep.csv").exists():
+                return {self.name: rows} if rows else {}
+            labels = {float(row["run"]): _settings(row) for row in _rows(self.folder / "sweep.csv")}
+            return {
+                label: [row for row in rows if labels.get(row["run"]) == label]
+                for label in dict.fromkeys(labels.values())
+            }
+        except (OSError, ValueError, TypeError, KeyError):
+            return {}
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _settings(row: Mapping[str, str]) -> str:
+    """What a row of ``sweep.csv`` was trained with: the columns between the point's number and the seed."""
+    columns = list(row)
+    return ", ".join(
+        f"{key.replace('_', ' ')} {row[key]}" for key in columns[columns.index("point") + 1 : columns.index("seed")]
+    )
 
 
 def _number(text: str) -> float:
