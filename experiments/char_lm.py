@@ -16,7 +16,6 @@ from rich.console import Console
 
 from experiments import char_longer, char_samples, text_generation, text_temperatures, texts
 from experiments.char_samples import SAMPLES
-from experiments.palindrome import NAMES
 from experiments.text_generation import GenerationSettings
 from experiments.text_temperatures import Counted, words_of
 from experiments.texts import TextSettings, Trained
@@ -27,7 +26,7 @@ from jaxrnn.errors import SettingsError
 from jaxrnn.plots.style import finite
 from jaxrnn.study import Experiment, Outcome, Study, amended, carry_out, conclude
 from jaxrnn.train import Fitted
-from jaxrnn.words import median_percent, median_range
+from jaxrnn.words import NAMES, median_percent, median_range
 
 
 @dataclass(frozen=True, kw_only=True)

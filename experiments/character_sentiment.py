@@ -15,7 +15,6 @@ from rich.table import Table
 
 from experiments import character_regularisers, character_trained, characters
 from experiments.characters import CharacterSettings
-from experiments.palindrome import NAMES
 from experiments.verdicts import judged
 from jaxrnn import plots, runfolder
 from jaxrnn.command import command
@@ -26,7 +25,7 @@ from jaxrnn.plots.style import finite
 from jaxrnn.runfolder import Reference
 from jaxrnn.study import Experiment, Study, amended, carry_out, conclude
 from jaxrnn.train import Fitted
-from jaxrnn.words import median_percent, median_range
+from jaxrnn.words import NAMES, median_percent, median_range
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments import regression
-from experiments.palindrome import NAMES
 from experiments.regression import Pairs, RegressionSettings, middle_run, outputs_of, references
 from jaxrnn import plots, runfolder
 from jaxrnn.command import command
@@ -21,7 +20,7 @@ from jaxrnn.runfolder import Reference
 from jaxrnn.study import Experiment, Outcome, Study
 from jaxrnn.train import Fitted
 from jaxrnn.typing import Bool, Float
-from jaxrnn.words import median_range
+from jaxrnn.words import NAMES, median_range
 
 FRESH_SEED = 11
 """The seed of the sequences that are never trained on."""

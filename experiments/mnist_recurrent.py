@@ -16,7 +16,6 @@ from experiments import mnist, mnist_trained
 from experiments.classifier import ModelMaker
 from experiments.mnist import MnistSettings
 from experiments.mnist_trained import Trained
-from experiments.palindrome import NAMES
 from jaxrnn.cells import CELLS
 from jaxrnn.command import OF_THE_CALL, CellName, at_least_one
 from jaxrnn.comparison import percent
@@ -27,7 +26,7 @@ from jaxrnn.layers import stack
 from jaxrnn.models import Classifier
 from jaxrnn.study import Study, conduct, hparams_of, restore_models, trained
 from jaxrnn.train import Fitted, Hparams, cross_entropy
-from jaxrnn.words import mean_interval, of_runs
+from jaxrnn.words import NAMES, mean_interval, of_runs
 
 
 @dataclass(frozen=True, kw_only=True)

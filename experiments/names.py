@@ -17,14 +17,13 @@ from rich.table import Table
 from experiments import name_model, name_samples, name_trained
 from experiments.name_model import NameSettings
 from experiments.name_samples import KS, Sample, label
-from experiments.palindrome import NAMES
 from jaxrnn import plots, runfolder
 from jaxrnn.command import command
 from jaxrnn.data.names import Names
 from jaxrnn.plots.strips import Strip
 from jaxrnn.plots.style import finite
 from jaxrnn.study import Experiment, Outcome, amended, carry_out, conclude
-from jaxrnn.words import median_percent, median_range
+from jaxrnn.words import NAMES, median_percent, median_range
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -17,12 +17,12 @@ from rich.table import Table
 from experiments import bowls, norms
 from experiments.bowls import CARRIED_OVER, TITLES, TUNED
 from experiments.norms import Trace, median
-from experiments.palindrome import NAMES, PALINDROME, SOLVED, PalindromeSettings, solved_at
+from experiments.palindrome import PALINDROME, SOLVED, PalindromeSettings, solved_at
 from jaxrnn import plots, runfolder
 from jaxrnn.command import CellName, StepSettings, command
 from jaxrnn.errors import SettingsError
 from jaxrnn.sweeps import Finding, Point, SweepSettings, Swept, conduct, settings_for
-from jaxrnn.words import median_percent, median_range
+from jaxrnn.words import NAMES, median_percent, median_range
 
 Name = Literal["sgd", "momentum", "rmsprop_torch", "adam"]
 
@@ -328,7 +328,7 @@ def what_clipping_does(settings: Settings, trained: Mapping[tuple[str, bool], Tr
         f"them by {limit} / norm: the direction stays, and smaller gradients pass as they are. The reason is that a "
         "gradient through T steps holds products of up to T - 1 Jacobians, which can explode at single steps, and one "
         "such step can undo what was learned. Measured at every step "
-        f"({NAMES.get(settings.cell, settings.cell)} network, T = {settings.clip_length}, {_course_in_words()}; median "
+        f"({NAMES[settings.cell]} network, T = {settings.clip_length}, {_course_in_words()}; median "
         f"(lowest to highest) of {settings.seeds} seeds): without clipping {measured(1)}; with it {measured(0)}. "
         f"{verdict} At T = {settings.length} the mean norm of {settings.every} steps is above {limit} in at most "
         f"{max(shares):.1%} of the evaluations, whatever the optimiser, and the task is solved at step {pairs}."

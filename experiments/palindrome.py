@@ -27,15 +27,6 @@ VALIDATION, TEST = 2000, 4000
 SOLVED = 0.999
 """The validation accuracy from which a run has solved its task."""
 
-NAMES = {
-    "elman": "Elman",
-    "elman_relu": "Elman (ReLU)",
-    "jordan": "Jordan",
-    "gru": "GRU",
-    "lstm": "LSTM",
-    "time_gated_lstm": "time-gated LSTM",
-}
-
 
 @dataclass(frozen=True, kw_only=True)
 class PalindromeSettings(StepSettings):

@@ -13,14 +13,14 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from experiments.palindrome import NAMES, PALINDROME, SOLVED, TEST, solved_at
+from experiments.palindrome import PALINDROME, SOLVED, TEST, solved_at
 from jaxrnn import plots, runfolder
 from jaxrnn.command import CellName, StepSettings, command
 from jaxrnn.data.palindromes import Encoding
 from jaxrnn.optimisers import OptimiserName
 from jaxrnn.sweeps import Finding, Point, SweepSettings, Swept, conduct
 from jaxrnn.sweeps.grid import combinations
-from jaxrnn.words import median_percent
+from jaxrnn.words import NAMES, median_percent
 
 EXPERIMENT = PALINDROME
 

@@ -13,7 +13,6 @@ import jax
 import numpy as np
 
 from experiments import classifier, reviews, reviews_trained
-from experiments.palindrome import NAMES
 from experiments.reviews import ReviewSettings
 from jaxrnn.buckets import bucketed
 from jaxrnn.command import CellName, at_least_one
@@ -25,7 +24,7 @@ from jaxrnn.models import Pool, TextClassifier
 from jaxrnn.runfolder import Reference
 from jaxrnn.study import Study, conduct
 from jaxrnn.train import Fitted, Stateful, Task, binary_cross_entropy
-from jaxrnn.words import mean_interval
+from jaxrnn.words import NAMES, mean_interval
 
 PRECISIONS = {"float32": None, "bfloat16": "BF16_BF16_F32"}
 """How matrices are multiplied, as `jax.default_matmul_precision` knows it: their entries' type, sums in float32."""

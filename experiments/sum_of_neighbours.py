@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments import regression
-from experiments.palindrome import NAMES
 from experiments.regression import Pairs, RegressionSettings, outputs_of, references
 from jaxrnn import plots, runfolder
 from jaxrnn.command import CellName, command
@@ -23,7 +22,7 @@ from jaxrnn.scan import unroll
 from jaxrnn.study import Experiment, Outcome, Study
 from jaxrnn.train import Fitted
 from jaxrnn.typing import Array, Float, Init
-from jaxrnn.words import median_range
+from jaxrnn.words import NAMES, median_range
 
 SEQUENCES, STEPS = 1000, 100
 """How many random sequences of whole numbers the exact unit is tried on, and how long they are."""

@@ -1,10 +1,21 @@
-"""What several runs came to, in the words of tables and answers; runs that did not come through do not count."""
+"""Words of tables and answers: what cells are called, and what several runs came to, those left out that did not come
+through."""
 
 from typing import Any
 
 import numpy as np
 
 from jaxrnn import runfolder
+
+NAMES = {
+    "elman": "Elman",
+    "elman_relu": "Elman (ReLU)",
+    "jordan": "Jordan",
+    "gru": "GRU",
+    "lstm": "LSTM",
+    "time_gated_lstm": "time-gated LSTM",
+}
+"""What the registered cells are called."""
 
 
 def mean_interval(values: Any) -> str:

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from jaxrnn.words import mean_interval, median_percent, median_range
+from jaxrnn.cells import CELLS
+from jaxrnn.words import NAMES, mean_interval, median_percent, median_range
 
 
 def test_the_median_stands_before_the_lowest_and_the_highest():
@@ -23,3 +24,7 @@ def test_the_mean_has_half_of_its_interval():
     """t(0.975, 2 degrees of freedom) = 4.3027: of 1, 2, 3 it is 4.3027 / sqrt(3)."""
     assert mean_interval([1.0, 2.0, 3.0]) == "2.0000 ± 2.4841"
     assert mean_interval([0.25]) == "0.2500"
+
+
+def test_every_registered_cell_has_a_name():
+    assert set(NAMES) == set(CELLS) and len(set(NAMES.values())) == len(CELLS)
