@@ -1,4 +1,4 @@
-"""Words of tables and answers: what cells are called, and what several runs came to, those left out that did not come
+"""Words of tables and answers: what cells and optimisers are called, and what several runs came to, those left out that did not come
 through."""
 
 from typing import Any
@@ -16,6 +16,15 @@ NAMES = {
     "time_gated_lstm": "time-gated LSTM",
 }
 """What the registered cells are called."""
+
+OPTIMISER_NAMES = {
+    "adam": "Adam",
+    "adamw_torch": "AdamW",
+    "rmsprop_torch": "RMSProp",
+    "sgd": "SGD",
+    "momentum": "momentum",
+}
+"""What the optimisers are called; those of two libraries differ in their constants alone."""
 
 
 def mean_interval(values: Any) -> str:

@@ -3,7 +3,8 @@
 import numpy as np
 
 from jaxrnn.cells import CELLS
-from jaxrnn.words import NAMES, mean_interval, median_percent, median_range
+from jaxrnn.optimisers import OPTIMISERS
+from jaxrnn.words import NAMES, OPTIMISER_NAMES, mean_interval, median_percent, median_range
 
 
 def test_the_median_stands_before_the_lowest_and_the_highest():
@@ -26,5 +27,6 @@ def test_the_mean_has_half_of_its_interval():
     assert mean_interval([0.25]) == "0.2500"
 
 
-def test_every_registered_cell_has_a_name():
+def test_every_registered_cell_and_optimiser_has_a_name():
     assert set(NAMES) == set(CELLS) and len(set(NAMES.values())) == len(CELLS)
+    assert set(OPTIMISER_NAMES) == set(OPTIMISERS)
