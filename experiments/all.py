@@ -165,6 +165,9 @@ class Entry(TypedDict):
 SOURCES = ("names", "text_file")
 """Settings that are free when a run is resumed, and of which another one makes another run all the same."""
 
+HANGUP = getattr(signal, "SIGHUP", signal.SIGTERM)
+"""The signal of a terminal that closes, where there is such."""
+
 SAID = 4096
 """Bytes of what a process said on stderr that are kept to find its last line."""
 
@@ -235,9 +238,9 @@ class Relay:
         self._waiting: list[int] = []
 
     def note(self, number: int, frame: Any) -> None:
-        """The handler of the signals."""
+        """The handler of the signals. A terminal that closes asks to end: what runs would not hear of it by itself."""
         self.stopped = True
-        self._waiting.append(number)
+        self._waiting.append(signal.SIGTERM if number == HANGUP else number)
         self._hand_on()
 
     def _hand_on(self) -> None:
@@ -324,7 +327,7 @@ def main(name: str, settings: Settings) -> dict[str, Entry]:
             "message": "" if code == 0 else said or f"ended with {code}",
         }
 
-    with command.handling(relay.note, signal.SIGINT, signal.SIGTERM):
+    with command.handling(relay.note, signal.SIGINT, signal.SIGTERM, HANGUP):
         for number, job in enumerate(todo, 1):
             if relay.stopped:
                 break

@@ -7,6 +7,7 @@ import datetime
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from jaxrnn.command import command
 from jaxrnn.errors import DataError
 from jaxrnn.report import charts
 from jaxrnn.report.collect import RANK, Run, best, collect, missing
-from jaxrnn.report.numbers import duration
+from jaxrnn.report.numbers import duration, in_words
 from jaxrnn.report.page import Album, Card, Entry, Page, Section, render
 
 
@@ -30,7 +31,7 @@ class Settings:
     """Put all runs into one page: every question of the papers, its answer, its figures, and its numbers beside theirs.
 
     Writes report.html, which needs nothing beside it: no network, no other file. Of several runs of a command the page
-    shows the newest finished one, real data before --quick, and lists the others. What is missing, stopped, failed or
+    shows the newest finished one, real data before small, and lists the others. What is missing, stopped, failed or
     broken is shown as such, with the command that would mend it. All of them, and this page: python -m experiments.all.
     """
 
@@ -51,13 +52,13 @@ def main(name: str, settings: Settings) -> Path:
     runs = collect(settings.runs)
     page = compose(runs, settings.runs, said_by_all(settings.runs))
     path = runfolder.open_folder(settings.out or settings.runs) / "report.html"
-    runfolder.write_bytes(path, render(page).encode())
+    runfolder.write_bytes(path, render(page).encode(errors="replace"))
     entries = [entry for section in page.sections for entry in section.entries]
     odd = [entry.id for entry in entries if entry.state != "finished"]
-    console = Console()
-    console.print(f"{len(runs)} run folders, {len(entries) - len(odd)} of {len(entries)} questions answered: {path}")
+    say = partial(Console().print, markup=False, highlight=False, soft_wrap=True)
+    say(f"{len(runs)} run folders, {len(entries) - len(odd)} of {len(entries)} questions answered: {path}")
     if odd:
-        console.print(f"Not answered, or on small data only: {', '.join(odd)}. The page says what to run.")
+        say(f"Not answered, or on small data only: {', '.join(odd)}. The page says what to run.")
     return path
 
 
@@ -83,6 +84,7 @@ def compose(runs: Sequence[Run], root: Path, failures: Mapping[str, str]) -> Pag
         overview=tables.overview(shown),
         sections=[_section(paper, shown, notes, album) for paper in PAPERS],
         cards=[_card(run, of[name], runs, notes[name], album) for name, run in shown.items()],
+        others=tables.others([run for run in runs if run.experiment not in of]),
         closing="Made by python -m experiments.report of jaxrnn. Every number stands in the result.json of a run.",
     )
 
@@ -96,26 +98,30 @@ def _facts(runs: Sequence[Run], finished: Sequence[Run]) -> list[str]:
     told = [f"{package} {' and '.join(sorted(found))}" for package, found in versions.items()]
     today = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
     first = f"{today}: {len(runs)} run folders, {len(finished)} of {len(EXPERIMENTS)} commands with a finished run."
-    return [first] + ([f"Devices: {'; '.join(devices)}. Versions: {', '.join(told)}."] if finished else [])
+    made = [f"Devices: {'; '.join(devices)}. Versions: {', '.join(told)}."] if finished else []
+    return [first, *made, "A click on a figure enlarges it."]
 
 
 def _note(run: Run, failure: str) -> str:
     """What there is to say of a command without a finished run on real data; nothing of others."""
-    again = f"python -m experiments.{run.experiment}"
+    usual = run.folder == Path("runs") / run.experiment or run.part_of is not None
+    again = f"python -m experiments.{run.experiment}{'' if usual else f' --out {run.folder}'}"
     reason = f" ({failure})" if failure and failure not in run.problem else ""
     if run.state == "finished":
         return ""
-    if run.state == "quick":
+    if run.state == "small":
         data = run.result["dataset"]["name"]
-        return f"this is a quick run{'' if data == 'none' else f', on {data}'}; {again} gives the real numbers."
+        small = "by --quick" if run.result["config"].get("quick") else f"on {data}, which stands in for the real data"
+        return f"this is a run {small}; python -m experiments.{run.experiment} gives the real numbers{reason}."
     if run.state == "stopped":
-        return f"the run in {run.name} {run.problem}{reason}; {again} --resume goes on with it, if it trains."
+        resumed = f"{again} --resume, with the settings it was begun with, goes on with it if it trains"
+        return f"the run in {run.name} {run.problem}{reason}; {resumed}."
     return f"{run.problem}{reason}; run {again}."
 
 
 def _section(paper: Paper, shown: Mapping[str, Run], notes: Mapping[str, str], album: Album) -> Section:
     entries = [_entry(question, shown, notes, album) for question in paper.questions]
-    answered, small = (sum(entry.state == state for entry in entries) for state in ("finished", "quick"))
+    answered, small = (sum(entry.state == state for entry in entries) for state in ("finished", "small"))
     said = f"{answered} of {len(entries)} answered" + (f", {small} more on small data only" if small else "")
     return Section(paper.key.lower(), paper.key, f"{paper.title} ({paper.course})", paper.cite, said, entries)
 
@@ -128,7 +134,7 @@ def _entry(question: Question, shown: Mapping[str, Run], notes: Mapping[str, str
     if not able and not note:
         note = f"the run in {run.name} has no answer to it; run python -m experiments.{run.experiment} again."
     figures = [path for file in question.figures if (path := run.folder / file).exists()] if able else []
-    wanted = [metric for metric in question.metrics if metric in run.metrics] if able else []
+    wanted = {metric: label for metric, label in question.metrics.items() if able and metric in run.metrics}
     return Entry(
         id=question.id,
         place=question.place,
@@ -139,7 +145,11 @@ def _entry(question: Question, shown: Mapping[str, Run], notes: Mapping[str, str
         figures=album.place(figures),
         numbers=tables.numbers(run, wanted, f"Numbers of {run.name}" if run.part_of else "Numbers"),
         command=run.command,
-        others=[{"name": other.experiment, "answer": other.answers[question.id]} for other in able[1:]],
+        others=[
+            {"name": other.experiment, "answer": said}
+            for other in able[1:]
+            if (said := other.answers[question.id]) != run.answers[question.id]
+        ],
     )
 
 
@@ -164,7 +174,7 @@ def _card(run: Run, mine: Sequence[Run], runs: Sequence[Run], note: str, album: 
         command=run.command,
         chart=_chart(run, mine, runs),
         figures=album.place(run.figures),
-        numbers=tables.numbers(run, run.metrics, "All numbers"),
+        numbers=tables.numbers(run, {metric: in_words(metric) for metric in run.metrics}, "All numbers"),
         settings=tables.settings(run),
         runs=tables.runs([one for one in mine if one is not run]),
     )
@@ -173,19 +183,25 @@ def _card(run: Run, mine: Sequence[Run], runs: Sequence[Run], note: str, album: 
 def _chart(run: Run, mine: Sequence[Run], runs: Sequence[Run]) -> dict[str, Any] | None:
     """The learning curves of the run and of further ones of its command, as far as they show the same; of a comparison,
     those of its parts."""
-    parts = [one for one in runs if one.part_of == run.name and one.state == run.state]
+    parts = [one for one in runs if one.part_of == run.name and one.result]
     chosen = parts or [run, *(one for one in mine if one is not run and one.state == run.state)]
     found = [(one, one.histories()) for one in chosen if one.result]
     column = charts.drawn([rows for _, histories in found for rows in histories.values()])
     if column is None:
         return None
-    every = {one.name: one.result["config"].get("every") or 1 for one, _ in found}
+    every = [steps if isinstance(steps := one.result["config"].get("every"), int) else 1 for one, _ in found]
     lines = [
-        charts.line(label, rows, column, every[one.name])
-        for one, histories in found
+        charts.line(_label(one, label, len(found) > 1), rows, column, steps)
+        for (one, histories), steps in zip(found, every, strict=True)
         for label, rows in histories.items()
     ]
-    return charts.chart(charts.gathered(lines), column, "epoch" if set(every.values()) == {1} else "training step")
+    return charts.chart(charts.gathered(lines), column, "epoch" if set(every) == {1} else "training step")
+
+
+def _label(run: Run, label: str, several: bool) -> str:
+    """What a line is called: by the settings of a sweep, and by the folder where there are several."""
+    folder = run.name.rpartition("/")[2].replace("_", " ") if run.part_of else run.name
+    return folder if label == run.name else f"{folder}, {label}" if several else label
 
 
 if __name__ == "__main__":

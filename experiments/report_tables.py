@@ -3,12 +3,12 @@
 Not a command itself: see `report`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiments.headlines import headlines
 from jaxrnn.report.collect import Run
-from jaxrnn.report.numbers import duration, in_words, number, spread
+from jaxrnn.report.numbers import duration, in_words, middle, number, spread
 from jaxrnn.report.page import Cell, Column, Table
 
 _EMPTY = Cell("")
@@ -31,20 +31,22 @@ def overview(shown: Mapping[str, Run]) -> Table:
         ]
         if not found:
             rows.append([*first, Cell("", small=small), _EMPTY, _EMPTY, spent, last])
-    return Table("What each command found. A click on a column's name sorts by it.", columns, rows)
+    return Table("What each command found.", columns, rows)
 
 
-def numbers(run: Run, metrics: Iterable[str], caption: str) -> Table:
-    """Metrics beside the numbers from elsewhere."""
+def numbers(run: Run, metrics: Mapping[str, str], caption: str) -> Table:
+    """Metrics, by what they are called here, beside the numbers from elsewhere; columns without a word are left out."""
+    names = ("what", "here", "median (lowest to highest)", "runs", "elsewhere")
+    columns = [Column(name, name not in ("what", "elsewhere")) for name in names]
     rows = []
-    for metric in metrics:
-        count = len(run.metrics[metric]["runs"])
-        theirs = "; ".join(f"{number(one['value'], metric)}, {_source(one)}" for one in _found(run, metric))
-        rows.append([Cell(in_words(metric)), _here(run, metric), Cell(str(count), count), Cell(theirs)])
-    columns = [Column("what"), Column("here", True), Column("runs", True), Column("elsewhere")]
-    if not any(row[3].text for row in rows):
-        columns, rows = columns[:3], [row[:3] for row in rows]
-    return Table(f"{caption}: mean ± half of the 95% interval where there are several runs", columns, rows)
+    for metric, label in metrics.items():
+        one = run.metrics[metric]
+        theirs = "; ".join(f"{number(ref['value'], metric, 10)}, {_source(ref)}" for ref in _found(run, metric))
+        spread_out = [Cell(middle(one, metric)), Cell(str(count), count) if (count := len(one["runs"])) > 1 else _EMPTY]
+        rows.append([Cell(label), _here(run, metric, 10), *spread_out, Cell(theirs)])
+    kept = [place for place, _ in enumerate(columns) if any(row[place].text for row in rows)]
+    said = f"{caption}: mean ± half of the 95% interval of several runs" if 2 in kept else caption
+    return Table(said, [columns[place] for place in kept], [[row[place] for place in kept] for row in rows])
 
 
 def settings(run: Run) -> Table:
@@ -67,6 +69,12 @@ def runs(further: Sequence[Run]) -> Table:
     return Table("Further runs, the newest first", columns, rows)
 
 
+def others(unknown: Sequence[Run]) -> Table:
+    """Run folders whose command is not known."""
+    rows = [[Cell(run.name), Cell("", state=run.state), Cell(run.problem)] for run in unknown]
+    return Table("Other folders", [Column("folder"), Column("state"), Column("what is wrong")], rows)
+
+
 def _time(run: Run) -> Cell:
     if not run.result:
         return _EMPTY
@@ -74,8 +82,10 @@ def _time(run: Run) -> Cell:
     return Cell(duration(seconds), seconds, small=run.result["device"])
 
 
-def _here(run: Run, metric: str) -> Cell:
-    return Cell(spread(run.metrics[metric], metric), run.metrics[metric]["mean"])
+def _here(run: Run, metric: str, digits: int = 4) -> Cell:
+    one = run.metrics[metric]
+    shown = number(one["mean"], metric, digits) if len(one["runs"]) == 1 else spread(one, metric)
+    return Cell(shown, one["mean"])
 
 
 def _found(run: Run, metric: str) -> list[Mapping[str, Any]]:

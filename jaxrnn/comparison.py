@@ -74,7 +74,7 @@ def compare(
         console.rule(f"{number + 1} of {len(parts)}: {part.name}", align="left")
         begun = settings.resume and (out / key / "config.json").exists()
         part_settings = replace(part.settings, out=out / key, resume=begun)
-        outcomes[key] = carry_out(part.experiment, part_settings, part.study, began)
+        outcomes[key] = carry_out(part.experiment, part_settings, part.study, began, part_of=name)
         began = time.perf_counter()
 
     console.rule("All together", align="left")

@@ -130,9 +130,12 @@ def carry_out(
     study: Study,
     began: float = STARTED,
     *,
+    part_of: str | None = None,
     after: Callable[[Progress, Path], None] | None = None,
 ) -> Outcome:
     """Train ``settings.seeds`` runs of the study, and leave a whole run folder; its seconds count from ``began``.
+
+    ``part_of`` is the command that was typed, where it is not this study's own but trains it as a part.
 
     ``after`` is called with where the runs stand and the folder, after every epoch and before that is saved: what it
     leaves there is there whenever the runs are resumed, or is left again.
@@ -215,7 +218,7 @@ def carry_out(
     history = progress.history
     if history:
         steps = None if isinstance(study.train, tuple | Buckets) else study.train.steps
-        title = f"{name} on {study.dataset.name}"
+        title = _title(name, settings.seeds, parameters, study, epochs)
         figure = plots.learning_curves(history, title, study.reference, steps=steps)
         runfolder.save_figure(figure, out / "learning_curves.png")
     last = {row["run"]: row for row in history}
@@ -228,7 +231,7 @@ def carry_out(
     result = runfolder.write_result(
         out,
         experiment=name,
-        command=command.command_line(name),
+        command=command.command_line(part_of or name),
         finished=bool((failed < 0).any()),
         dataset=study.facts(epochs),
         config=config,
@@ -245,6 +248,12 @@ def carry_out(
             "lower --learning-rate or set --clip-norm"
         )
     return Outcome(result, fitted, out)
+
+
+def _title(name: str, runs: int, parameters: int, study: Study, epochs: int) -> str:
+    """What the learning curves show: ``names: 1 network of 43,882 parameters learns from 18,051 examples (...)``."""
+    networks = f"{runs} network{'s' * (runs > 1)} of {parameters:,} parameters learn{'s' * (runs == 1)}"
+    return f"{name}: {networks} from {study.facts(epochs)['train']:,} {study.unit} ({study.dataset.name})"
 
 
 def _in_words(spread: list[list[int]]) -> str:

@@ -1,5 +1,5 @@
-"""Words of tables and answers: what cells and optimisers are called, and what several runs came to, those left out that did not come
-through."""
+"""Words of tables and answers: what cells and optimisers are called, and what several runs came to, without those that
+did not come through."""
 
 from typing import Any
 

@@ -34,8 +34,8 @@ def unsupported(result: dict[str, Any]) -> dict[str, list[str]]:
     answers that have none.
 
     Whole numbers below 100 are let through: they count layers and steps. A number of the result counts as it is, in
-    percent, as what is left of 1 or of 100%, and without its sign; so does the median of a metric's runs, and half of
-    their 95% interval.
+    percent, without its sign, and a fraction as what is left of 1 or of 100%; so do the median of a metric's runs and
+    half of their 95% interval.
     """
     known = set(_known(result))
     found = {
@@ -64,7 +64,9 @@ def _known(result: dict[str, Any]) -> Iterator[float]:
         values += [statistics.median(runs)] if runs else []
         values += [half] if half is not None else []
     for value in values:
-        yield from (value, 100 * value, 1 - value, 100 - 100 * value)
+        yield from (value, 100 * value)
+        if 0 <= value <= 1:
+            yield from (1 - value, 100 - 100 * value)
 
 
 def _numbers(value: Any) -> Iterator[float]:

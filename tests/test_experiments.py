@@ -15,7 +15,9 @@ import pytest
 
 from evidence import unsupported
 from experiments import EXPERIMENTS, mnist_gru, mnist_rnn
+from experiments.headlines import headlines
 from experiments.mnist_recurrent import main
+from experiments.papers.index import PAPERS
 from jaxrnn.command import command
 from runs import bits, contents
 
@@ -34,6 +36,8 @@ def finish(process):
 
 
 READ_ROW_BY_ROW = {"T10", "T11", "T12", "T13", "T14", "T15", "T16", "T17", "T18"}
+QUESTIONS = {question.id: question for paper in PAPERS for question in paper.questions}
+
 ANSWERS = {
     "benchmark": set(),
     "binary_addition": {"R1", "R2", "R3", "R4"},
@@ -80,6 +84,11 @@ def test_the_whole_path_with_quick(name, tmp_path):
     assert list((tmp_path / "run").glob("*.png"))
     assert set(result["answers"]) == ANSWERS[name]
     assert unsupported(result) == {}
+    of_it = [question for question in QUESTIONS.values() if question.commands[0] == name]
+    assert [one.id for one in of_it for file in one.figures if not (tmp_path / "run" / file).exists()] == []
+    lacking = [metric for one in of_it for metric in one.metrics if metric not in result["metrics"]]
+    assert all(re.search(r"_(5|10|20|30)_", metric) for metric in lacking)  # palindromes have other lengths by --quick
+    assert headlines(name, result["metrics"])
     if name.startswith("mnist_"):
         assert result["dataset"]["name"] == "digits" and "NOT MNIST" in out
         learned = [key for key in result["metrics"] if key.endswith("test_accuracy") and "last_row" not in key]
@@ -123,7 +132,7 @@ def test_any_folder_with_the_four_files_is_trained_on_and_named_idx(small, tmp_p
     assert result["dataset"] == {"name": "idx", "source": "idx files", "train": 96, "test": 40}
     assert "28 time steps" in result["answers"]["T11"]
     error, accuracy = (result["metrics"][name]["mean"] for name in ("test_error", "test_accuracy"))
-    assert error + accuracy == pytest.approx(1) and f"{error:.4f}" in result["answers"]["T17"]
+    assert error + accuracy == pytest.approx(1) and f"error is {100 * error:.2f} %" in result["answers"]["T17"]
 
 
 def test_validation_holds_out_the_end_of_the_training_set(small, tmp_path):

@@ -9,9 +9,8 @@ import pytest
 from experiments import EXPERIMENTS, TOOLS, all
 from experiments.papers.index import PAPERS, index
 from jaxrnn import command
-from test_experiments import ANSWERS
+from test_experiments import ANSWERS, QUESTIONS
 
-QUESTIONS = {question.id: question for paper in PAPERS for question in paper.questions}
 COUNTS = {"R": 10, "T": 22, "N": 6, "U": 17, "I": 9}
 
 

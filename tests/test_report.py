@@ -1,10 +1,10 @@
 """The report's parts: run folders as they are found, numbers and curves as they are shown, and what is put together."""
 
 import datetime
-import json
 import math
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from experiments import EXPERIMENTS, report
 from experiments.headlines import HEADLINES, headlines
-from experiments.papers.index import PAPERS
 from folders import a_run, png
 from jaxrnn import runfolder
 from jaxrnn.command import command
@@ -21,7 +20,7 @@ from jaxrnn.errors import DataError
 from jaxrnn.report import charts
 from jaxrnn.report.charts import Line
 from jaxrnn.report.collect import best, collect
-from jaxrnn.report.numbers import duration, number, spread
+from jaxrnn.report.numbers import duration, middle, number, spread
 from jaxrnn.report.page import Album, render
 
 # --- run folders
@@ -49,20 +48,64 @@ def test_what_is_found_and_in_which_state(tmp_path):
     assert made == sorted(made, reverse=True) and made[-1] == datetime.datetime(2026, 11, 26, 11, tzinfo=datetime.UTC)
 
 
-@pytest.mark.parametrize("key", ["experiment", "finished", "metrics", "answers", "seconds", "reference", "config"])
-def test_a_result_that_lacks_a_part_is_broken_and_says_which(tmp_path, key):
+ODD = {
+    "experiment": [None, 7],
+    "command": [None],
+    "finished": [None, 1],
+    "dataset": [{}, {"name": "mnist"}, {"name": 3, "source": ""}],
+    "config": [None, []],
+    "parameters": [None, "many", True],
+    "metrics": [7, {"errors": 3}, {"errors": {"mean": "0", "runs": []}}, {"errors": {"mean": 0, "runs": ["0"]}}],
+    "reference": [{}, ["0.74"], [{"what": "the paper", "metric": "errors"}]],
+    "answers": [[], {"T1": None}],
+    "seconds": [{}, {"total": None}],
+    "device": [None],
+    "made": ["yesterday", 3, "2026-11-26T12:00:00", None],
+    "versions": [None, "0.10.2", {"jax": 1}],
+}
+
+
+@pytest.mark.parametrize("key", ODD)
+def test_a_result_with_an_odd_part_is_broken_and_says_which(tmp_path, key):
     result = a_run(tmp_path / "parity", "parity")
-    for odd in (None, 7):
+    for odd in ODD[key]:
         runfolder.write_json(tmp_path / "parity" / "result.json", result | {key: odd})
         (run,) = collect(tmp_path)
-        assert run.state == "broken" and key in run.problem and run.experiment == "parity"
-    runfolder.write_json(tmp_path / "parity" / "result.json", result | {"metrics": {"errors": 3}})
-    assert "metrics.errors" in collect(tmp_path)[0].problem
+        assert run.state == "broken" and f" no {key} " in run.problem and run.experiment == "parity"
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"\xff\xfe", b'{"experiment": "parity"}', b"[" * 200_000])
+def test_a_result_that_is_none_is_broken(tmp_path, text):
+    a_run(tmp_path / "parity", "parity")
+    (tmp_path / "parity" / "result.json").write_bytes(text)
+    assert [run.state for run in collect(tmp_path)] == ["broken"]
+
+
+def test_results_of_earlier_versions_are_read(tmp_path):
+    result = a_run(tmp_path / "parity", "parity")
+    del result["made"]
+    runfolder.write_json(tmp_path / "parity" / "result.json", result)
+    (run,) = collect(tmp_path)
+    assert run.state == "finished" and abs(datetime.datetime.now(datetime.UTC) - run.made).total_seconds() < 60
+
+
+def test_links_to_run_folders_are_followed_once(tmp_path):
+    a_run(tmp_path / "elsewhere" / "mnist_gru", "mnist_gru")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "mnist_gru").symlink_to(tmp_path / "elsewhere" / "mnist_gru")
+    (tmp_path / "runs" / "again").symlink_to(tmp_path / "runs")
+    (tmp_path / "runs" / "nowhere").symlink_to(tmp_path / "absent")
+    assert [run.name for run in collect(tmp_path / "runs")] == ["mnist_gru"]
+    (tmp_path / "runs" / "odd").mkdir()
+    (tmp_path / "runs" / "odd" / "result.json").symlink_to(tmp_path / "absent")
+    assert {run.name: run.state for run in collect(tmp_path / "runs")} == {"mnist_gru": "finished", "odd": "broken"}
 
 
 def test_which_of_several_is_shown(tmp_path):
     quick = {"quick": True}
     a_run(tmp_path / "a" / "mnist_gru", "mnist_gru", config=quick, made="2026-11-26T20:00:00+00:00")
+    digits = {"name": "digits", "source": "scikit-learn", "train": 1437, "test": 360}
+    a_run(tmp_path / "digits", "mnist_gru", dataset=digits, made="2026-11-26T22:00:00+00:00")
     a_run(tmp_path / "mnist_gru.1", "mnist_gru", made="2026-11-26T19:00:00+00:00")
     a_run(tmp_path / "mnist_compare", "mnist_compare")
     a_run(tmp_path / "mnist_compare" / "gru", "mnist_gru", made="2026-11-26T18:00:00+00:00")
@@ -75,7 +118,7 @@ def test_which_of_several_is_shown(tmp_path):
         order.append(best(left))
         left.remove(order[-1])
     assert [run.name for run in order] == [
-        "other", "mnist_gru", "mnist_compare/gru", "mnist_gru.1", "a/mnist_gru", "lost",
+        "other", "mnist_gru", "mnist_compare/gru", "mnist_gru.1", "digits", "a/mnist_gru", "lost",
     ]  # fmt: skip
     assert best([]) is None
 
@@ -113,6 +156,8 @@ def test_a_sweep_has_a_history_for_each_setting(tmp_path):
     runfolder.write_csv(tmp_path / "palindromes" / "sweep.csv", sweep)
     (run,) = collect(tmp_path)
     found = run.histories()
+    chart = {card.name: card for card in the_page(tmp_path)[0].cards}["palindromes"].chart
+    assert chart["names"] == ["cell elman, length 5", "cell lstm, length 5"]
     assert {label: {row["run"] for row in rows} for label, rows in found.items()} == {
         "cell elman, length 5": {0.0, 1.0},
         "cell lstm, length 5": {2.0},
@@ -130,6 +175,12 @@ def test_numbers_as_they_are_shown():
     one = runfolder.metric([0.80, 0.81, 0.82])
     assert spread(one, "test_accuracy") == f"81.00 ± {100 * runfolder.half_width(one['runs']):.2f} %"
     assert spread(runfolder.metric([math.nan]), "test_loss") == "not finite"
+    parameters = runfolder.metric([82500.0, 82510.0, 82520.0])
+    assert spread(parameters, "parameters") == "82,510 ± 25" and number(-0.0) == "0"
+    assert number(1181.8914220357, digits=10) == "1181.891422"
+    assert spread(runfolder.metric([0.41, 0.5, 0.6]), "train_mse") == "0.50 ± 0.24"
+    assert spread(runfolder.metric([1e-9, 3e-9]), "train_mse") == "2e-09 ± 1.3e-08"
+    assert middle(one, "test_accuracy") == "81.00 (80.00 to 82.00) %" and middle(runfolder.metric([1.0]), "x") == ""
     assert [duration(seconds) for seconds in (0.04, 9.94, 48.2, 99.4, 99.5, 3599.0, 3600.0, 9000.0)] == [
         "0.0 s", "9.9 s", "48 s", "99 s", "2 min", "1 h 0 min", "1 h 0 min", "2 h 30 min",
     ]  # fmt: skip
@@ -159,9 +210,20 @@ def test_an_epoch_without_a_finite_run_is_left_out_and_long_lines_keep_their_end
     rows = [{"run": 0.0, "epoch": epoch, "test_loss": math.nan if epoch == 2 else 1.0} for epoch in (1.0, 2.0, 3.0)]
     assert charts.line("x", rows, "test_loss").xs == [1.0, 3.0]
     long = [{"run": 0.0, "epoch": float(epoch), "test_loss": float(epoch)} for epoch in range(1, 10_001)]
-    one = charts.line("x", long, "test_loss")
-    assert len(one.xs) <= charts.MOST_POINTS + 1 and (one.xs[0], one.xs[-1]) == (1.0, 10_000.0)
-    assert one.mean == one.xs
+    one = charts.thinned(charts.line("x", long, "test_loss"))
+    assert len(one.xs) <= charts.MOST_POINTS and (one.xs[0], one.xs[-1]) == (1.0, 10_000.0)
+    assert one.mean == one.low == one.high == one.xs
+    assert charts.thinned(Line("x", [], [], [], [])).xs == []
+
+
+def test_values_that_no_picture_has_room_for():
+    for values in ([1e300], [1e300, 1e-320], [1e17, 1e17], [0.0, 0.0], [5e-324, 1.0], [-1e14, 1e14]):
+        rows = [{"run": 0.0, "epoch": float(epoch), "test_loss": value} for epoch, value in enumerate(values, 1)]
+        chart = charts.chart([charts.line("x", rows, "test_loss")], "test_loss")
+        if chart is not None:
+            drawn = re.findall(r"-?\d+\.\d+", chart["svg"])
+            assert drawn and all(-10 <= float(number) <= charts.WIDTH for number in drawn)
+    assert charts.line("x", [{"run": 0.0, "epoch": 1.0}], "test_loss").xs == []
 
 
 def test_of_many_lines_the_last_ones_are_a_band():
@@ -246,7 +308,7 @@ def test_without_a_run_everything_is_there_and_said_to_be_missing(tmp_path):
     for entry in entries:
         assert len(seen.of("h3", id=entry.id)) == 1
     for name in EXPERIMENTS:
-        assert f"it has not been run; run python -m experiments.{name}." in seen.said
+        assert f"it has not been run; run python -m experiments.{name} --out {tmp_path / name}." in seen.said
     assert seen.of("img")[:-1] == []
 
 
@@ -276,7 +338,7 @@ def test_no_figure_is_in_the_page_twice(tmp_path):
     assert (first.new, first.old) == (again.old, again.new) and first.new[0].number == 1
 
 
-def test_a_quick_run_a_stopped_one_a_failure_and_half_a_file_are_said(tmp_path):
+def test_a_small_run_a_stopped_one_a_failure_and_half_a_file_are_said(tmp_path):
     a_run(tmp_path / "parity", "parity", config={"quick": True}, answers={"T1": "XOR"})
     (tmp_path / "names").mkdir()
     (tmp_path / "names" / "config.json").write_text("{}")
@@ -287,18 +349,19 @@ def test_a_quick_run_a_stopped_one_a_failure_and_half_a_file_are_said(tmp_path):
     tried = {
         "imdb_gru": {"state": "failed", "seconds": 1.0, "words": [], "message": "there are no reviews"},
         "names": {"state": "failed", "seconds": 1.0, "words": [], "message": "the disk is full"},
+        "parity": {"state": "failed", "seconds": 1.0, "words": [], "message": "out of memory"},
     }
     runfolder.write_json(tmp_path / "all.json", tried)
     page, seen = the_page(tmp_path)
     states = {card.name: card.state for card in page.cards}
     assert {name: states[name] for name in ("parity", "names", "imdb_gru", "imdb_rnn", "char_lm")} == {
-        "parity": "quick", "names": "stopped", "imdb_gru": "failed", "imdb_rnn": "missing", "char_lm": "finished",
+        "parity": "small", "names": "stopped", "imdb_gru": "failed", "imdb_rnn": "missing", "char_lm": "finished",
     }  # fmt: skip
     for words in (
-        "python -m experiments.parity gives the real numbers",
-        "the run in names was stopped, or ended by an error, before there was a result (the disk is full); "
-        "python -m experiments.names --resume goes on with it",
-        "it ended with an error (there are no reviews); run python -m experiments.imdb_gru.",
+        "by --quick; python -m experiments.parity gives the real numbers (out of memory)",
+        "the run in names has no result: it is running, was stopped, or ended by an error (the disk is full); "
+        f"python -m experiments.names --out {tmp_path / 'names'} --resume, with the settings it was begun with",
+        "it ended with an error (there are no reviews); run python -m experiments.imdb_gru --out",
         "char_lm/learning_curves.png cannot be read",
         "char_lm/empty.png cannot be read",
     ):
@@ -324,6 +387,20 @@ def test_two_hundred_runs_are_a_page_of_few_megabytes(tmp_path):
     (card,) = [card for card in page.cards if card.name == "mnist_gru"]
     assert card.facts.startswith("in mnist_gru.199") and len(card.runs.rows) == 199
     assert len(card.chart["data"]["lines"]) == charts.MOST_LINES
+
+
+def test_the_usual_folder_is_not_named_and_others_are_listed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    a_run(tmp_path / "runs" / "mnist_compare", "mnist_compare")
+    a_run(tmp_path / "runs" / "mnist_compare" / "rnn", "mnist_rnn")
+    a_run(tmp_path / "runs" / "mine", "another")
+    for folder in ("mnist_compare/lstm", "names"):
+        (tmp_path / "runs" / folder).mkdir()
+        (tmp_path / "runs" / folder / "config.json").write_text("{}")
+    page, seen = the_page(Path("runs"))
+    assert "python -m experiments.names --resume" in seen.said and "run python -m experiments.parity." in seen.said
+    assert {row[0].text for row in page.others.rows} == {"mine", "mnist_compare/lstm"}
+    assert {card.name: card for card in page.cards}["mnist_compare"].chart["names"] == ["rnn"]
 
 
 def test_the_command(tmp_path, capsys):
@@ -353,4 +430,3 @@ def test_nothing_from_outside_is_asked_for(tmp_path):
     ids = [given["id"] for _, given in seen.tags if "id" in given]
     assert len(ids) == len(set(ids))
     assert {address[1:] for address in addresses if address.startswith("#")} <= set(ids)
-    assert [json.loads(json.dumps(paper.key)) for paper in PAPERS] == ["ROCH", "TOR", "NTU", "UVA", "IST"]

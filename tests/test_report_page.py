@@ -38,6 +38,7 @@ def by_hand(tmp_path_factory):
     a_run(root / "mnist_compare", "mnist_compare", answers={"T19": "Row by row.", "T21": "By its gates."})
     a_run(root / "mnist_compare" / "gru", "mnist_gru", answers={"T11": "28"}, seconds={"total": 3.0})
     a_run(root / "mnist_compare" / "rnn", "mnist_rnn", answers={"T11": "28 rows"}, seconds={"total": 200.0})
+    a_run(root / "mnist_gru.1", "mnist_gru", seconds={"total": 4.0})
     a_run(root / "parity", "parity", config={"quick": True}, answers={"T1": "XOR"}, seconds={"total": 30.0})
     (root / "names").mkdir()
     (root / "names" / "config.json").write_text("{}")
@@ -107,6 +108,18 @@ def test_axe_finds_nothing(made, scheme, chromium, request):
     assert found.violations_count == 0, found.generate_report()
 
 
+def test_what_is_not_answered_has_a_dashed_frame(chromium, by_hand):
+    def frames(page, state):
+        return page.evaluate(
+            f"[...document.querySelectorAll('.ids .{state} a')].map(a => getComputedStyle(a).borderTopStyle)"
+        )
+
+    with opened(chromium, by_hand) as page:
+        for state in ("stopped", "small", "missing"):
+            assert set(frames(page, state)) == {"dashed"}
+        assert set(frames(page, "finished")) == {"solid"}
+
+
 def test_tables_sort_by_words_and_by_numbers(chromium, by_hand):
     with opened(chromium, by_hand) as page:
         table = page.locator("table.sortable").first
@@ -119,7 +132,7 @@ def test_tables_sort_by_words_and_by_numbers(chromium, by_hand):
         table.get_by_role("button", name="experiment").click()
         assert column(1) == sorted(column(1), reverse=True)
         assert table.locator("th").first.get_attribute("aria-sort") == "descending"
-        seconds = {"3.0 s": 3, "30 s": 30, "90 s": 90, "3 min": 200}
+        seconds = {"4.0 s": 4, "30 s": 30, "90 s": 90, "3 min": 200}
         for turns in (1, -1):
             table.get_by_role("button", name="time").click()
             times = [re.sub(r" *\d+ x cpu", "", text).strip() for text in column(6)]
@@ -200,6 +213,11 @@ def test_it_prints_on_white_without_what_is_for_the_screen(chromium, by_hand):
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
         assert page.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
         assert not page.locator("nav").is_visible() and page.locator("figure").first.is_visible()
+        assert page.locator("details").count() > page.locator("details.runs").count() > 0
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert page.locator("details:not(.runs):not([open])").count() == page.locator("details.runs[open]").count() == 0
+        page.evaluate("dispatchEvent(new Event('afterprint'))")
+        assert page.locator("details[open]").count() == 0
         assert page.pdf()[:5] == b"%PDF-"
 
 
@@ -207,3 +225,4 @@ def test_without_scripts_all_is_there(chromium, by_hand):
     with opened(chromium, by_hand, java_script_enabled=False) as page:
         assert page.locator(".plot path.line").first.is_visible() and page.locator("img").first.is_visible()
         assert page.get_by_text("Row by row.").is_visible() and not page.locator("#mode").is_visible()
+        assert page.locator("[tabindex]").count() == 0 and not page.locator(".by-script").first.is_visible()

@@ -4,6 +4,7 @@ A module for each paper holds its ``PAPER``; what the answer is, a run of the co
 ``result.json``.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 
@@ -20,15 +21,15 @@ class Question(NamedTuple):
     """The commands whose ``answers`` have it: the one that answers it best first."""
     figures: tuple[str, ...] = ()
     """The figures that belong to it, by their names in the first command's run folder."""
-    metrics: tuple[str, ...] = ()
-    """The numbers that belong to it, by their names in the first command's ``metrics``."""
+    metrics: Mapping[str, str] = {}
+    """The numbers that belong to it: their names in the first command's ``metrics``, and what the table calls them."""
 
 
 class Paper(NamedTuple):
     """One of the course papers."""
 
     key: str
-    """A short name, which is a part of links."""
+    """Where it is from, in a word."""
     title: str
     course: str
     """Course, university and year."""

@@ -3,7 +3,7 @@
 from experiments.papers import Paper, Question
 
 PAPER = Paper(
-    key="UVA",
+    key="Amsterdam",
     title="Assignment 2: Recurrent Neural Networks",
     course="Deep Learning, University of Amsterdam, Fall 2018",
     cite="Assignment 2: Recurrent Neural Networks. Deep Learning, University of Amsterdam, September 2018.",
@@ -16,6 +16,12 @@ PAPER = Paper(
                 "but the last a network is to say the last one."
             ),
             commands=("palindromes",),
+            metrics={
+                "held_out_5": "different palindromes that are never trained on, T = 5",
+                "held_out_10": "different palindromes that are never trained on, T = 10",
+                "held_out_20": "different palindromes that are never trained on, T = 20",
+                "held_out_30": "different palindromes that are never trained on, T = 30",
+            },
         ),
         Question(
             id="U2",
@@ -27,16 +33,16 @@ PAPER = Paper(
             ),
             commands=("gradient_flow",),
             figures=("bptt_terms.png", "flow_curves.png", "flow_heatmap.png"),
-            metrics=(
-                "max_error",
-                "second_term_vanishing",
-                "second_term_kept",
-                "second_term_exploding",
-                "elman_flow_start",
-                "elman_flow_end",
-                "lstm_flow_start",
-                "lstm_flow_end",
-            ),
+            metrics={
+                "bptt_error": "closed forms against automatic differentiation: largest difference",
+                "second_term_vanishing": "term of step 2 over the last one's, spectral radius 0.5",
+                "second_term_kept": "term of step 2 over the last one's, spectral radius 1",
+                "second_term_exploding": "term of step 2 over the last one's, spectral radius 2",
+                "elman_flow_start": "|dL/dh_1| / |dL/dh_T|, Elman, before training",
+                "elman_flow_end": "|dL/dh_1| / |dL/dh_T|, Elman, after training",
+                "lstm_flow_start": "|dL/dh_1| / |dL/dh_T|, LSTM, before training",
+                "lstm_flow_end": "|dL/dh_1| / |dL/dh_T|, LSTM, after training",
+            },
         ),
         Question(
             id="U3",
@@ -47,27 +53,31 @@ PAPER = Paper(
             ),
             commands=("palindromes",),
             figures=("curves.png",),
-            metrics=("elman_onehot_5_test_accuracy", "elman_onehot_5_solved_at_step"),
+            metrics={
+                "elman_onehot_5_test_accuracy": "test accuracy at T = 5",
+                "elman_onehot_5_solved_at_step": "step at which T = 5 was solved",
+            },
         ),
         Question(
             id="U4",
             place="Question 1.3",
             question=(
-                "How well does the plain network remember the first digit? Train it on palindromes of 5 digits, where "
-                "it should be all but perfect, and on longer and longer ones, and plot accuracy against length."
+                "How well does the plain network remember the first digit? Train it until convergence on palindromes "
+                "of 5 digits, where it should be all but perfect, and on longer and longer ones, and plot accuracy "
+                "against length."
             ),
             commands=("palindromes",),
             figures=("accuracy.png",),
-            metrics=(
-                "elman_onehot_5_test_accuracy",
-                "elman_onehot_10_test_accuracy",
-                "elman_onehot_20_test_accuracy",
-                "elman_onehot_30_test_accuracy",
-                "elman_onehot_5_last_test_accuracy",
-                "elman_onehot_10_last_test_accuracy",
-                "elman_onehot_20_last_test_accuracy",
-                "elman_onehot_30_last_test_accuracy",
-            ),
+            metrics={
+                "elman_onehot_5_test_accuracy": "test accuracy at T = 5, best checkpoint",
+                "elman_onehot_10_test_accuracy": "test accuracy at T = 10, best checkpoint",
+                "elman_onehot_20_test_accuracy": "test accuracy at T = 20, best checkpoint",
+                "elman_onehot_30_test_accuracy": "test accuracy at T = 30, best checkpoint",
+                "elman_onehot_5_last_test_accuracy": "test accuracy at T = 5, last step",
+                "elman_onehot_10_last_test_accuracy": "test accuracy at T = 10, last step",
+                "elman_onehot_20_last_test_accuracy": "test accuracy at T = 20, last step",
+                "elman_onehot_30_last_test_accuracy": "test accuracy at T = 30, last step",
+            },
         ),
         Question(
             id="U5",
@@ -78,16 +88,16 @@ PAPER = Paper(
             ),
             commands=("optimizers",),
             figures=("contours.png", "values.png", "curves.png"),
-            metrics=(
-                "quadratic_sgd_steps",
-                "quadratic_momentum_steps",
-                "quadratic_rmsprop_torch_steps",
-                "quadratic_adam_steps",
-                "sgd_solved_at_step",
-                "momentum_solved_at_step",
-                "rmsprop_torch_solved_at_step",
-                "adam_solved_at_step",
-            ),
+            metrics={
+                "quadratic_sgd_steps": "steps down the bowl, SGD",
+                "quadratic_momentum_steps": "steps down the bowl, momentum",
+                "quadratic_rmsprop_torch_steps": "steps down the bowl, RMSProp",
+                "quadratic_adam_steps": "steps down the bowl, Adam",
+                "sgd_solved_at_step": "step at which palindromes were solved, SGD",
+                "momentum_solved_at_step": "step at which palindromes were solved, momentum",
+                "rmsprop_torch_solved_at_step": "step at which palindromes were solved, RMSProp",
+                "adam_solved_at_step": "step at which palindromes were solved, Adam",
+            },
         ),
         Question(
             id="U6",
@@ -98,16 +108,16 @@ PAPER = Paper(
             ),
             commands=("lstm_gates",),
             figures=("gates.png", "gates_over_time.png", "ablation.png"),
-            metrics=(
-                "i_held_test_accuracy",
-                "f_held_test_accuracy",
-                "g_held_test_accuracy",
-                "o_held_test_accuracy",
-                "i_trained_held_test_accuracy",
-                "f_trained_held_test_accuracy",
-                "g_trained_held_test_accuracy",
-                "o_trained_held_test_accuracy",
-            ),
+            metrics={
+                "intact_test_accuracy": "accuracy, no gate held",
+                "i_held_test_accuracy": "accuracy, i held at 1 in a trained network",
+                "f_held_test_accuracy": "accuracy, f held at 1 in a trained network",
+                "g_held_test_accuracy": "accuracy, g held at 1 in a trained network",
+                "o_held_test_accuracy": "accuracy, o held at 1 in a trained network",
+                "intact_solved_at_step": "step at which the median run solved it, no gate held",
+                "f_trained_held_solved_at_step": "step at which the median run solved it, trained with f held at 1",
+                "g_trained_held_solved_at_step": "step at which the median run solved it, trained with g held at 1",
+            },
         ),
         Question(
             id="U7",
@@ -117,34 +127,35 @@ PAPER = Paper(
                 "features, in batches of m?"
             ),
             commands=("worked_examples", "mnist_compare"),
-            metrics=(
-                "lstm_1_cell",
-                "lstm_1_with_output",
-                "lstm_10_cell",
-                "lstm_10_with_output",
-                "cells_counted",
-                "errors",
-            ),
+            metrics={
+                "lstm_1_cell": "parameters of the cell, n = 128, d = 1",
+                "lstm_1_with_output": "parameters with the output map, n = 128, d = 1, K = 10",
+                "lstm_10_cell": "parameters of the cell, n = 128, d = 10",
+                "lstm_10_with_output": "parameters with the output map, n = 128, d = 10, K = 10",
+                "cells_counted": "cells that were made and counted",
+                "errors": "cells that have another number of parameters than by the formula",
+            },
         ),
         Question(
             id="U8",
             place="Question 1.6",
             question=(
-                "Implement the LSTM from its equations, and do with it what was done with the plain network: accuracy "
-                "against the palindromes' length. How do the two compare, and why?"
+                "Implement the LSTM from its equations, and do with it what was done with the plain network, until "
+                "convergence: accuracy against the palindromes' length, to which the learning rate may need adjusting. "
+                "How do the two compare, and why?"
             ),
             commands=("palindromes",),
             figures=("accuracy.png", "curves.png"),
-            metrics=(
-                "lstm_onehot_5_test_accuracy",
-                "lstm_onehot_10_test_accuracy",
-                "lstm_onehot_20_test_accuracy",
-                "lstm_onehot_30_test_accuracy",
-                "lstm_onehot_5_solved_at_step",
-                "lstm_onehot_10_solved_at_step",
-                "lstm_onehot_20_solved_at_step",
-                "lstm_onehot_30_solved_at_step",
-            ),
+            metrics={
+                "lstm_onehot_5_test_accuracy": "test accuracy at T = 5",
+                "lstm_onehot_10_test_accuracy": "test accuracy at T = 10",
+                "lstm_onehot_20_test_accuracy": "test accuracy at T = 20",
+                "lstm_onehot_30_test_accuracy": "test accuracy at T = 30",
+                "lstm_onehot_5_solved_at_step": "step at which T = 5 was solved",
+                "lstm_onehot_10_solved_at_step": "step at which T = 10 was solved",
+                "lstm_onehot_20_solved_at_step": "step at which T = 20 was solved",
+                "lstm_onehot_30_solved_at_step": "step at which T = 30 was solved",
+            },
         ),
         Question(
             id="U9",
@@ -165,16 +176,16 @@ PAPER = Paper(
             ),
             commands=("time_gate",),
             figures=("copying.png", "frequency.png"),
-            metrics=(
-                "lstm_regular_test_accuracy",
-                "time_gated_lstm_regular_test_accuracy",
-                "lstm_high_rate_test_accuracy",
-                "time_gated_lstm_high_rate_test_accuracy",
-                "lstm_asynchronous_test_accuracy",
-                "time_gated_lstm_asynchronous_test_accuracy",
-                "closed_state_change",
-                "closed_slope_error",
-            ),
+            metrics={
+                "lstm_regular_test_accuracy": "test accuracy, LSTM, sampled regularly",
+                "time_gated_lstm_regular_test_accuracy": "test accuracy, time-gated LSTM, sampled regularly",
+                "lstm_high_rate_test_accuracy": "test accuracy, LSTM, sampled more often",
+                "time_gated_lstm_high_rate_test_accuracy": "test accuracy, time-gated LSTM, sampled more often",
+                "lstm_asynchronous_test_accuracy": "test accuracy, LSTM, sampled at random times",
+                "time_gated_lstm_asynchronous_test_accuracy": "test accuracy, time-gated LSTM, sampled at random times",
+                "closed_state_change": "largest change of c or h in a step with k = 0",
+                "closed_slope_error": "largest difference of dc(t)/dc(t-1) from the identity in a step with k = 0",
+            },
         ),
         Question(
             id="U11",
@@ -182,13 +193,13 @@ PAPER = Paper(
             question="What does each of tau, r_on and s stand for, and can it be learned from data?",
             commands=("time_gate",),
             figures=("slopes.png", "periods.png"),
-            metrics=(
-                "period_error",
-                "periods_found",
-                "period_mse",
-                "closed_gate_gradient",
-                "leaking_gate_gradient",
-            ),
+            metrics={
+                "period_error": "distance of the found period from the hidden one",
+                "periods_found": "networks that found it, within 2%",
+                "period_mse": "mean squared error of their predictions",
+                "closed_gate_gradient": "largest gradient of a closed gate",
+                "leaking_gate_gradient": "largest gradient of a closed gate that leaks, as in training",
+            },
         ),
         Question(
             id="U12",
@@ -199,13 +210,15 @@ PAPER = Paper(
             ),
             commands=("char_lm",),
             figures=("learning_curves.png",),
-            metrics=(
-                "test_bits_per_character",
-                "train_bits_per_character",
-                "first_train_bits_per_character",
-                "uniform_bits_per_character",
-                "test_accuracy",
-            ),
+            metrics={
+                "test_bits_per_character": "bits per character, held out, at the end",
+                "lowest_test_bits_per_character": "bits per character, held out, at their lowest",
+                "lowest_test_at_step": "step at which they were lowest",
+                "train_bits_per_character": "bits per character, in training, at the end",
+                "first_train_bits_per_character": "bits per character, in training, at the beginning",
+                "uniform_bits_per_character": "bits per character, were all equally likely",
+                "test_accuracy": "held-out characters that are told right",
+            },
         ),
         Question(
             id="U13",
@@ -215,6 +228,10 @@ PAPER = Paper(
                 "training. What changes from sample to sample?"
             ),
             commands=("char_lm",),
+            metrics={
+                "first_sample_known_share": "words that occur in the book, in the first sample's texts",
+                "last_sample_known_share": "words that occur in the book, in the last sample's texts",
+            },
         ),
         Question(
             id="U14",
@@ -224,6 +241,16 @@ PAPER = Paper(
                 "sentences at temperatures 0.5, 1 and 2 look like?"
             ),
             commands=("char_lm",),
+            metrics={
+                "greedy_distinct_share": "four-letter sequences that are distinct, greedy",
+                "0.5_distinct_share": "four-letter sequences that are distinct, temperature 0.5",
+                "1_distinct_share": "four-letter sequences that are distinct, temperature 1",
+                "2_distinct_share": "four-letter sequences that are distinct, temperature 2",
+                "greedy_known_share": "words that occur in the book, greedy",
+                "0.5_known_share": "words that occur in the book, temperature 0.5",
+                "1_known_share": "words that occur in the book, temperature 1",
+                "2_known_share": "words that occur in the book, temperature 2",
+            },
         ),
         Question(
             id="U15",
@@ -239,7 +266,10 @@ PAPER = Paper(
                 "with them. Have the network finish a sentence such as 'Sleeping beauty is ...'."
             ),
             commands=("char_lm",),
-            metrics=("test_bits_per_character", "cut_test_bits_per_character"),
+            metrics={
+                "test_bits_per_character": "bits per character, held out, the states going on",
+                "cut_test_bits_per_character": "bits per character, held out, the states forgotten after every piece",
+            },
         ),
         Question(
             id="U17",
@@ -250,14 +280,14 @@ PAPER = Paper(
             ),
             commands=("optimizers",),
             figures=("clipping.png",),
-            metrics=(
-                "clipped_largest_norm",
-                "unclipped_largest_norm",
-                "clipped_share_above",
-                "unclipped_share_above",
-                "clipped_last_loss",
-                "unclipped_last_loss",
-            ),
+            metrics={
+                "unclipped_largest_norm": "largest norm of the gradient without clipping",
+                "clipped_largest_norm": "largest norm of the gradient before it is clipped",
+                "unclipped_share_above": "steps with a norm above the limit, without clipping",
+                "clipped_share_above": "steps with a norm above the limit, with clipping",
+                "unclipped_last_loss": "loss over the last tenth of the steps, without clipping",
+                "clipped_last_loss": "loss over the last tenth of the steps, with clipping",
+            },
         ),
     ),
 )

@@ -3,7 +3,7 @@
 from experiments.papers import Paper, Question
 
 PAPER = Paper(
-    key="IST",
+    key="Lisbon",
     title="Practical 9: Recurrent Neural Networks",
     course="Deep Learning, Instituto Superior Técnico, Lisbon, 2023-24",
     cite=(

@@ -3,7 +3,7 @@
 from experiments.papers import Paper, Question
 
 PAPER = Paper(
-    key="NTU",
+    key="Nanyang",
     title="Tutorial 8: Recurrent Neural Networks",
     course="Nanyang Technological University, Singapore",
     cite="C. C. Loy. Tutorial 8: Recurrent Neural Networks. Nanyang Technological University, Singapore.",

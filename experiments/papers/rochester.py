@@ -3,7 +3,7 @@
 from experiments.papers import Paper, Question
 
 PAPER = Paper(
-    key="ROCH",
+    key="Rochester",
     title="Homework 2: Recurrent Neural Networks",
     course="CSC 266/466, Frontiers in Deep Learning, University of Rochester, Spring 2023",
     cite="J. Liu. Homework 2: Recurrent Neural Networks. CSC 266/466, University of Rochester, Spring 2023.",

@@ -6,7 +6,7 @@ _ROW_BY_ROW = ("mnist_rnn", "mnist_compare", "mnist_gru", "mnist_lstm")
 """What reads an image row by row, the basic network first, which these questions are about."""
 
 PAPER = Paper(
-    key="TOR",
+    key="Toronto",
     title="Assignment 4: Recurrent Neural Networks",
     course="ECE1508, Applied Deep Learning, University of Toronto, 2025",
     cite="Assignment 4: Recurrent Neural Networks. ECE1508: Applied Deep Learning, University of Toronto, March 2025.",

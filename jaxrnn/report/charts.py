@@ -19,6 +19,9 @@ MOST_LINES = 8
 MOST_POINTS = 200
 """So many points of a line are drawn at most."""
 
+LARGEST = 1e15
+"""What is larger is of a run that has lost its way, and would flatten all others."""
+
 
 class Line(NamedTuple):
     """One line: at each place the mean over several runs, and the lowest and highest of them."""
@@ -47,14 +50,18 @@ def line(name: str, history: Sequence[Mapping[str, float]], column: str, every: 
     """
     epochs: dict[float, list[float]] = {}
     for row in history:
-        epochs.setdefault(every * row["epoch"], []).append(row[column])
-    finite = {epoch: [one for one in values if math.isfinite(one)] for epoch, values in sorted(epochs.items())}
-    kept = {epoch: values for epoch, values in finite.items() if values}
-    xs = list(kept)[:: max(1, math.ceil(len(kept) / MOST_POINTS))]
-    if kept and xs[-1] != (last := list(kept)[-1]):
-        xs.append(last)
-    values = [kept[x] for x in xs]
+        epochs.setdefault(every * row["epoch"], []).append(row.get(column, math.nan))
+    finite = {epoch: [one for one in values if abs(one) < LARGEST] for epoch, values in sorted(epochs.items())}
+    xs = [epoch for epoch, values in finite.items() if values]
+    values = [finite[x] for x in xs]
     return Line(name, xs, [statistics.fmean(v) for v in values], [min(v) for v in values], [max(v) for v in values])
+
+
+def thinned(line: Line) -> Line:
+    """A line of `MOST_POINTS` points at most, the first and the last among them."""
+    step = max(1, math.ceil(len(line.xs) / (MOST_POINTS - 1)))
+    kept = sorted({*range(0, len(line.xs), step), len(line.xs) - 1} - {-1})
+    return Line(line.name, *([part[place] for place in kept] for part in line[1:]))
 
 
 def gathered(lines: Sequence[Line]) -> list[Line]:
@@ -108,16 +115,16 @@ def chart(lines: Iterable[Line], column: str, unit_across: str = "epoch") -> dic
     factor, unit = scale_of(column)
     scaled = [
         Line(one.name, one.xs, *([factor * value for value in part] for part in (one.mean, one.low, one.high)))
-        for one in lines
+        for one in map(thinned, lines)
         if one.xs
     ]
     if not scaled:
         return None
     low, high = min(min(one.low) for one in scaled), max(max(one.high) for one in scaled)
-    log = low > 0 and high / low > 20
+    log = low > 1e-300 and high > 20 * low
     if log:
         low, high = math.log10(low), math.log10(high)
-    margin = 0.04 * (high - low) or 0.5
+    margin = 0.04 * (high - low) or 0.1 * abs(high) or 0.5
     start, stop = min(one.xs[0] for one in scaled), max(one.xs[-1] for one in scaled)
     across = _Axis(start, stop if stop > start else start + 1, LEFT, WIDTH - RIGHT)
     up = _Axis(low - margin, high + margin, HEIGHT - BOTTOM, TOP, log)
@@ -127,13 +134,13 @@ def chart(lines: Iterable[Line], column: str, unit_across: str = "epoch") -> dic
         "svg": _svg(scaled, across, up, name, unit_across),
         "names": [one.name for one in scaled],
         "label": f"{name} against the {unit_across}. At the end: {ends}.",
-        "name": name,
         "data": {
             "left": across(start) / WIDTH,
             "right": across(stop) / WIDTH,
             "first": start,
             "last": stop,
             "unit": unit_across,
+            "name": name,
             "lines": [
                 {
                     "name": one.name,

@@ -5,7 +5,7 @@ import datetime
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -24,9 +24,9 @@ class Run(NamedTuple):
     """Its folder as seen from where all runs are: ``mnist_compare/gru``."""
     experiment: str
     """The command that it is a run of; where it has no result, what the folder's name says."""
-    state: Literal["finished", "quick", "failed", "stopped", "broken", "missing"]
-    """``quick``: finished, by ``--quick``; ``failed``: it ended without a useful result; ``broken``: its
-    ``result.json`` cannot be read; ``missing``: there is no folder."""
+    state: Literal["finished", "small", "failed", "stopped", "broken", "missing"]
+    """``small``: finished, by ``--quick`` or on data that stand in for others; ``failed``: it ended without a useful
+    result; ``broken``: its ``result.json`` cannot be read; ``missing``: there is no folder."""
     problem: str
     """What is wrong with it, in a line; nothing where it is finished."""
     result: Mapping[str, Any]
@@ -61,13 +61,11 @@ class Run(NamedTuple):
         settings, under their values. Nothing where there is none, or none that can be read."""
         try:
             rows = [{key: _number(text) for key, text in row.items()} for row in _rows(self.folder / "history.csv")]
+            rows = [row for row in rows if math.isfinite(row["epoch"])]
             if not (self.folder / "sweep.csv").exists():
                 return {self.name: rows} if rows else {}
-            labels = {float(row["run"]): _settings(row) for row in _rows(self.folder / "sweep.csv")}
-            return {
-                label: [row for row in rows if labels.get(row["run"]) == label]
-                for label in dict.fromkeys(labels.values())
-            }
+            of = {float(row["run"]): _settings(row) or self.name for row in _rows(self.folder / "sweep.csv")}
+            return {label: [row for row in rows if of.get(row["run"]) == label] for label in dict.fromkeys(of.values())}
         except (OSError, ValueError, TypeError, KeyError):
             return {}
 
@@ -90,15 +88,20 @@ def _number(text: str) -> float:
 
 
 def collect(root: Path) -> list[Run]:
-    """Every run folder at or below ``root``, the newest first; checkpoints and hidden folders are not looked into.
+    """Every run folder at or below ``root``, links to folders too, the newest first; checkpoints and hidden folders are
+    not looked into.
 
     Raises DataError where there is no such folder.
     """
     if not root.is_dir():
         raise DataError(f"there is no folder {root}: name the one that the runs are in by --runs")
-    found = []
-    for folder, below, files in os.walk(root):
+    found, seen = [], set()
+    for folder, below, files in os.walk(root, followlinks=True):
         below[:] = sorted(name for name in below if name != "checkpoint" and not name.startswith("."))
+        if (real := os.path.realpath(folder)) in seen:
+            below.clear()
+            continue
+        seen.add(real)
         if "result.json" in files or "config.json" in files:
             found.append(_read(Path(folder), root, "result.json" in files))
     names = {run.folder: run.name for run in found}
@@ -106,70 +109,100 @@ def collect(root: Path) -> list[Run]:
     return sorted(found, key=lambda run: run.made, reverse=True)
 
 
+STAND_INS = ("digits", "synthetic")
+"""Data sets that stand in for others, by the names that results have for them: as good as ``--quick``."""
+
+
 def _read(folder: Path, root: Path, has_result: bool) -> Run:
     name = folder.relative_to(root).as_posix() if folder != root else folder.resolve().name
     experiment = SET_ASIDE.sub("", folder.resolve().name)
-    made = _time_of(folder / ("result.json" if has_result else "config.json"))
+    try:
+        seconds = (folder / ("result.json" if has_result else "config.json")).stat().st_mtime
+    except OSError:
+        seconds = 0.0
+    made = datetime.datetime.fromtimestamp(seconds, datetime.UTC).replace(microsecond=0)
     if not has_result:
-        problem = "was stopped, or ended by an error, before there was a result"
+        problem = "has no result: it is running, was stopped, or ended by an error"
         return Run(folder, name, experiment, "stopped", problem, {}, made)
     try:
         result = runfolder.read_json(folder / "result.json")
         _check(result, folder)
-    except DataError as error:
+    except (DataError, RecursionError) as error:
         return Run(folder, name, experiment, "broken", str(error), {}, made)
     if "made" in result:
         made = datetime.datetime.fromisoformat(result["made"])
+    experiment = result["experiment"]
     if not result["finished"]:
-        return Run(folder, name, result["experiment"], "failed", "no run of it kept a finite loss", result, made)
-    state: Literal["quick", "finished"] = "quick" if result["config"].get("quick") else "finished"
-    return Run(folder, name, result["experiment"], state, "", result, made)
+        return Run(folder, name, experiment, "failed", "no run of it kept a finite loss", result, made)
+    small = result["config"].get("quick") or result["dataset"]["name"] in STAND_INS
+    return Run(folder, name, experiment, "small" if small else "finished", "", result, made)
 
 
-def _time_of(path: Path) -> datetime.datetime:
-    return datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.UTC).replace(microsecond=0)
+def _is(*kinds: type) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, kinds) and not (isinstance(value, bool) and bool not in kinds)
 
 
-_PARTS = {
-    "experiment": str,
-    "command": str,
-    "finished": bool,
-    "dataset": dict,
-    "config": dict,
-    "metrics": dict,
-    "reference": list,
-    "answers": dict,
-    "seconds": dict,
-    "device": str,
+_NUMBER, _TEXT = _is(int, float), _is(str)
+
+
+def _has(value: Any, parts: Mapping[str, Callable[[Any], bool]]) -> bool:
+    return isinstance(value, dict) and all(right(value.get(key)) for key, right in parts.items())
+
+
+def _is_metric(value: Any) -> bool:
+    return _has(value, {"mean": _is(int, float, type(None)), "runs": _is(list)}) and all(
+        run is None or _NUMBER(run) for run in value["runs"]
+    )
+
+
+def _is_time(value: Any) -> bool:
+    try:
+        return datetime.datetime.fromisoformat(value).tzinfo is not None
+    except (TypeError, ValueError):
+        return False
+
+
+_PARTS: Mapping[str, Callable[[Any], bool]] = {
+    "experiment": _TEXT,
+    "command": _TEXT,
+    "finished": _is(bool),
+    "dataset": lambda value: _has(value, {"name": _TEXT, "source": _TEXT}),
+    "config": _is(dict),
+    "parameters": _NUMBER,
+    "metrics": lambda value: isinstance(value, dict) and all(map(_is_metric, value.values())),
+    "reference": lambda value: (
+        isinstance(value, list) and all(_has(one, {"what": _TEXT, "metric": _TEXT, "value": _NUMBER}) for one in value)
+    ),
+    "answers": lambda value: isinstance(value, dict) and all(map(_TEXT, value.values())),
+    "seconds": lambda value: _has(value, {"total": _NUMBER}),
+    "device": _TEXT,
+    "versions": lambda value: isinstance(value, dict) and all(map(_TEXT, value.values())),
 }
+"""What `jaxrnn.runfolder.write_result` writes, as far as the report reads it. ``made`` is younger than the others, and
+may be lacking."""
 
 
 def _check(result: Any, folder: Path) -> None:
-    """Raises DataError where it is not what `jaxrnn.runfolder.write_result` writes."""
+    """Raises DataError where it is not what a run writes."""
     if not isinstance(result, dict):
         raise DataError(f"{folder / 'result.json'} is no result of a run")
-    odd = [key for key, kind in _PARTS.items() if not isinstance(result.get(key), kind)]
-    odd += (
-        [f"metrics.{key}" for key, one in result.get("metrics", {}).items() if not _is_metric(one)] if not odd else []
-    )
+    odd = [key for key, right in _PARTS.items() if not right(result.get(key))]
+    odd += ["made"] if "made" in result and not _is_time(result["made"]) else []
     if odd:
-        raise DataError(f"{folder / 'result.json'} has no {', '.join(odd)} as a run writes it: run it again")
+        raise DataError(f"{folder / 'result.json'} has no {', '.join(odd)} as a run writes it; run it again")
 
 
-def _is_metric(one: Any) -> bool:
-    return isinstance(one, dict) and {"mean", "std", "runs"} <= one.keys() and isinstance(one["runs"], list)
-
-
-RANK = {state: place for place, state in enumerate(("finished", "quick", "failed", "stopped", "broken", "missing"))}
+RANK = {state: place for place, state in enumerate(("finished", "small", "failed", "stopped", "broken", "missing"))}
 """The states of a run, the most telling one first."""
 
 
 def best(runs: Sequence[Run]) -> Run | None:
-    """The run to show of several: a finished one before others, real data before ``--quick``, one of its own before a
+    """The run to show of several: a finished one before others, real data before small ones, one of its own before a
     part of a comparison and before one that was set aside, and then the newest; None of none."""
 
     def rank(run: Run) -> tuple[Any, ...]:
-        earlier = any(map(SET_ASIDE.search, run.name.split("/")))
+        folders = [run.folder, run.folder.parent] if run.part_of else [run.folder]
+        earlier = any(SET_ASIDE.search(one.name) and Path(SET_ASIDE.sub("", str(one))).exists() for one in folders)
         return RANK[run.state], earlier, run.part_of is not None, -run.made.timestamp()
 
     return min(runs, key=rank, default=None)

@@ -1,13 +1,16 @@
 """Metrics and numbers as a reader has them: percent, few digits, words with spaces."""
 
+import math
 import re
+import statistics
 from collections.abc import Mapping
 from typing import Any
 
 from jaxrnn import runfolder
 
 _PERCENT = re.compile(
-    r"accuracy|(?:train|test|validation)_error|gained|novelty|duplicates|language_match|chance|recall|share|period_error"
+    r"accuracy|(?:train|test|validation)_error|gained|novelty|duplicates|language_match|chance|recall|share"
+    r"|period_error|full_rows|padding|empty_last_row"
 )
 """The metrics that are fractions."""
 
@@ -28,15 +31,15 @@ def in_words(metric: str) -> str:
     return metric.replace("_", " ")
 
 
-def number(value: float | None, metric: str = "") -> str:
-    """A value of a metric: in percent with two decimals, whole numbers whole, others with four digits."""
+def number(value: float | None, metric: str = "", digits: int = 4) -> str:
+    """A value of a metric: in percent with two decimals, whole numbers whole, others with so many digits."""
     if value is None:
         return "not finite"
     factor, unit = scale_of(metric)
-    value *= factor
+    value = factor * value + 0.0  # no -0
     if unit == "%":
         return f"{value:.2f} %"
-    text = f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e15 else f"{value:.4g}"
+    text = f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e15 else f"{value:.{digits}g}"
     return f"{text} {unit}".rstrip()
 
 
@@ -46,9 +49,23 @@ def spread(one: Mapping[str, Any], metric: str) -> str:
     if one["mean"] is None or not half:
         return number(one["mean"], metric)
     factor, unit = scale_of(metric)
+    mean, half = factor * one["mean"], factor * half
+    decimals = 2 if unit == "%" else 1 - math.floor(math.log10(half))  # two digits of the interval
+    if decimals > 6:
+        return f"{mean:.4g} ± {half:.2g} {unit}".rstrip()
+    return f"{mean:,.{max(decimals, 0)}f} ± {half:,.{max(decimals, 0)}f} {unit}".rstrip()
+
+
+def middle(one: Mapping[str, Any], metric: str) -> str:
+    """The median over several runs, with the lowest and the highest; nothing of fewer than two."""
+    runs = [run for run in one["runs"] if run is not None]
+    if len(runs) < 2:
+        return ""
+    factor, unit = scale_of(metric)
+    low, half, high = (factor * value for value in (min(runs), statistics.median(runs), max(runs)))
     if unit == "%":
-        return f"{100 * one['mean']:.2f} ± {100 * half:.2f} %"
-    return f"{factor * one['mean']:.4g} ± {factor * half:.2g} {unit}".rstrip()
+        return f"{half:.2f} ({low:.2f} to {high:.2f}) %"
+    return f"{half:.4g} ({low:.4g} to {high:.4g}) {unit}".rstrip()
 
 
 def duration(seconds: float) -> str:

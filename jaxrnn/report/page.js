@@ -21,6 +21,7 @@ mode.addEventListener("click", () => {
 });
 
 // tables sort by a column: by its numbers where cells carry them, else by its words
+document.querySelectorAll(".by-script").forEach((one) => { one.hidden = false; });
 for (const table of document.querySelectorAll("table.sortable")) {
   const heads = [...table.tHead.rows[0].cells];
   heads.forEach((head, column) => {
@@ -70,6 +71,14 @@ dialog.addEventListener("keydown", (event) => {
 });
 dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
 
+// what is folded on the screen is not on paper, but for the lists of further runs
+let folded = [];
+window.addEventListener("beforeprint", () => {
+  folded = [...document.querySelectorAll("details:not([open], .runs)")];
+  folded.forEach((one) => { one.open = true; });
+});
+window.addEventListener("afterprint", () => folded.forEach((one) => { one.open = false; }));
+
 // learning curves: the values at the epoch under the pointer, or where the arrow keys have gone
 for (const chart of document.querySelectorAll(".chart")) {
   const data = JSON.parse(chart.querySelector("script").textContent);
@@ -78,7 +87,11 @@ for (const chart of document.querySelectorAll(".chart")) {
   const cursor = svg.querySelector(".cursor");
   const reading = chart.querySelector(".reading");
   const places = [...new Set(data.lines.flatMap((line) => line.x))].sort((a, b) => a - b);
-  const idle = reading.textContent;
+  const idle = `${data.name}: point at the lines, or use the arrow keys, to read values off.`;
+  reading.textContent = idle;
+  plot.tabIndex = 0;
+  const slider = { role: "slider", "aria-valuemin": data.first, "aria-valuemax": data.last, "aria-valuenow": data.last, "aria-valuetext": idle };
+  for (const [name, value] of Object.entries(slider)) plot.setAttribute(name, value);
   let place = places.length - 1;
   function read(index) {
     place = Math.max(0, Math.min(places.length - 1, index));

@@ -13,7 +13,7 @@ from PIL import Image
 
 STATES = {
     "finished": "done",
-    "quick": "small data only",
+    "small": "small data only",
     "stopped": "not finished",
     "failed": "failed",
     "broken": "cannot be read",
@@ -88,7 +88,7 @@ class Album:
         for path in (path for path in paths if path not in self._placed):
             try:
                 self._placed[path] = self._read(path)
-            except (OSError, SyntaxError):  # Pillow raises either on half a file
+            except (OSError, SyntaxError, ValueError):  # Pillow raises any of them on half a file
                 broken.append(path.relative_to(self._root).as_posix())
             else:
                 new.append(self._placed[path])
@@ -158,6 +158,8 @@ class Page(NamedTuple):
     overview: Table
     sections: Sequence[Section]
     cards: Sequence[Card]
+    others: Table
+    """Run folders of which it is not known what they are runs of."""
     closing: str
 
 
