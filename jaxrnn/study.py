@@ -218,7 +218,7 @@ def carry_out(
     history = progress.history
     if history:
         steps = None if isinstance(study.train, tuple | Buckets) else study.train.steps
-        title = _title(name, settings.seeds, parameters, study, epochs)
+        title = _title(name, settings.seeds, study, epochs)
         figure = plots.learning_curves(history, title, study.reference, steps=steps)
         runfolder.save_figure(figure, out / "learning_curves.png")
     last = {row["run"]: row for row in history}
@@ -250,9 +250,9 @@ def carry_out(
     return Outcome(result, fitted, out)
 
 
-def _title(name: str, runs: int, parameters: int, study: Study, epochs: int) -> str:
-    """What the learning curves show: ``names: 1 network of 43,882 parameters learns from 18,051 examples (...)``."""
-    networks = f"{runs} network{'s' * (runs > 1)} of {parameters:,} parameters learn{'s' * (runs == 1)}"
+def _title(name: str, runs: int, study: Study, epochs: int) -> str:
+    """What the learning curves show: ``mnist_gru: 5 networks learn from 60,000 examples (mnist)``."""
+    networks = "1 network learns" if runs == 1 else f"{runs} networks learn"
     return f"{name}: {networks} from {study.facts(epochs)['train']:,} {study.unit} ({study.dataset.name})"
 
 

@@ -85,6 +85,19 @@ def test_a_run_leaves_its_folder_whole(whole, capsys):
         assert result["metrics"][metric]["std"] == pytest.approx(np.std(runs, ddof=1), rel=1e-6)
 
 
+@pytest.mark.parametrize("seeds, networks", [(1, "1 network learns"), (2, "2 networks learn")])
+def test_the_learning_curves_say_what_they_show(tmp_path, monkeypatch, seeds, networks):
+    titles, draw = [], study.plots.learning_curves
+
+    def drawn(history, title, *rest, **options):
+        titles.append(title)
+        return draw(history, title, *rest, **options)
+
+    monkeypatch.setattr(study.plots, "learning_curves", drawn)
+    run(tmp_path / "run", seeds=seeds, epochs=1)
+    assert titles == [f"waves: {networks} from 90 examples (waves)"]
+
+
 def test_it_says_what_it_trains_and_what_came_out(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     run(tmp_path / "run", epochs=1)
