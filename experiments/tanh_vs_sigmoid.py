@@ -197,16 +197,10 @@ def _powers(console: Console, out: Path) -> None:
     columns = [("T", STEPS), *((name, np.exp(STEPS * log)) for name, log in logs.items())]
     columns += [(f"{name}_relative_difference", values) for name, values in differences.items()]
     _write_columns(out / "powers.csv", columns)
-    names = {
-        "rho": "true ratio ρ",
-        "rho_approx": "approximated ratio",
-        "literal": "literal reading: 1/4",
-        "printed": "as printed: sigmoid' / tanh",
-    }
     figure = plots.theory.powers(
         STEPS.tolist(),
-        {names[key]: log / np.log(10) for key, log in logs.items()},
-        {names[key]: values.tolist() for key, values in differences.items()},
+        {"true ratio ρ": logs["rho"] / np.log(10), "approximated ratio": logs["rho_approx"] / np.log(10)},
+        differences["rho_approx"].tolist(),
         f"Powers of the ratio of the slopes at e = {EPSILON}",
     )
     runfolder.save_figure(figure, out / "powers.png")
@@ -359,7 +353,6 @@ def _write_norms(path: Path, measured: Measured) -> None:
 def answers(values: Mapping[str, float], settings: Settings) -> dict[str, str]:
     """TOR's questions Q2.1 to Q2.4, with the numbers worked out here."""
     v = values
-    tanh, sigmoid = (f"{v[f'{name}_step_factor_1']:.2f} and {v[f'{name}_step_factor_2']:.2f}" for name in ACTIVATIONS)
     return {
         "T6": (
             "sigmoid(e) is about 1/2 + e/4; put into the slope sigmoid (1 - sigmoid) that makes 1/4 - e^2/16. tanh(e) "
@@ -380,11 +373,11 @@ def answers(values: Mapping[str, float], settings: Settings) -> dict[str, str]:
         "T8": (
             "Both fall exponentially, as straight lines on a logarithmic axis: each step takes "
             f"{-v['log10_rho']:.4f} decades off, which leaves about a quarter. After 20 steps rho^20 = "
-            f"{v['rho_power_20']:.4e} and rho_approx^20 = {v['rho_approx_power_20']:.4e}. The two curves cannot be "
-            f"told apart by eye: they differ by {v['relative_difference_1']:.1e} of their value at T = 1 and by "
-            f"{v['relative_difference_20']:.1e} at T = 20, which a panel of its own shows. The constants 1/4 and 1 "
-            f"would give 0.25^20 = {v['literal_power_20']:.4e}. The paper prints the true ratio without the dot over "
-            f"tanh; that ratio, {v['rho_printed']:.5f}, would grow, to {v['rho_printed_power_20']:.1e} at T = 20."
+            f"{v['rho_power_20']:.4e} and rho_approx^20 = {v['rho_approx_power_20']:.4e}. The two curves lie on each "
+            f"other: they differ by {v['relative_difference_1']:.1e} of their value at T = 1 and by "
+            f"{v['relative_difference_20']:.1e} at T = 20 (right panel). The constants 1/4 and 1 would give 0.25^20 = "
+            f"{v['literal_power_20']:.4e}. The paper prints the true ratio without the dot over tanh; that ratio, "
+            f"{v['rho_printed']:.5f}, would grow, to {v['rho_printed_power_20']:.1e} at T = 20."
         ),
         "T9": (
             "The gradient that comes back through T steps is multiplied by a slope and a weight at each of them. Where "
@@ -393,10 +386,10 @@ def answers(values: Mapping[str, float], settings: Settings) -> dict[str, str]:
             f"is about rho^T ~ 0.25^T of tanh's. Measured in random networks of {settings.hidden} units whose weights "
             "neither stretch nor shrink (spectral radius 1), a change of the first state has "
             f"{v['tanh_size_at_20']:.2g} times its size after {min(20, settings.steps)} steps with tanh, and "
-            f"{v['sigmoid_size_at_20']:.1e} times with the sigmoid. A step multiplies it by {tanh} at radius 1 and 2 "
-            f"with tanh, by {sigmoid} with the sigmoid, and with the sigmoid at the best of the radii up to "
-            f"{max(RADII):g} by {v['sigmoid_largest_step_factor']:.2f}. So tanh slows the vanishing down, but does not "
-            "end it: with smaller weights, and where units saturate, its products are below 1 as well."
+            f"{v['sigmoid_size_at_20']:.1e} times with the sigmoid. Whatever the radius up to {max(RADII):g}, a step "
+            f"with the sigmoid multiplies it by {v['sigmoid_largest_step_factor']:.2f} at most. So tanh slows the "
+            "vanishing down, but does not end it: with smaller weights, and where units saturate, its products are "
+            "below 1 as well."
         ),
     }
 

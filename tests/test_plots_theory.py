@@ -37,21 +37,22 @@ def test_slopes_are_legible(tmp_path):
 
 
 def drawn_powers():
-    ratios = {"true": -0.6, "approximated": -0.59, "printed": 0.7}
-    return plots.theory.powers(range(1, 21), ratios, {"approximated": np.logspace(-6, -5, 20)}, "powers")
+    return plots.theory.powers(
+        range(1, 21), {"true": -0.6, "approximated": -0.59}, np.linspace(1e-6, 1e-5, 20), "powers"
+    )
 
 
-def test_powers_are_straight_and_the_true_one_is_rings():
+def test_powers_are_straight_and_the_true_one_is_rings_under_a_line():
     figure = drawn_powers()
     left, right = figure.axes
-    true, rough, printed = left.lines
+    true, rough = left.lines
     assert points(true) == [(step, -0.6 * step) for step in range(1, 21)]
-    assert points(printed) == [(step, 0.7 * step) for step in range(1, 21)]
-    assert true.get_markerfacecolor() == "none" and true.get_linestyle() == "None"
+    assert points(rough) == [(step, -0.59 * step) for step in range(1, 21)]
+    assert (true.get_marker(), true.get_markerfacecolor(), true.get_linestyle()) == ("o", "none", "None")
+    assert (rough.get_marker(), rough.get_linestyle()) == ("", "--")
     (difference,) = right.lines
-    np.testing.assert_allclose(difference.get_ydata(), np.linspace(-6, -5, 20))
-    assert difference.get_color() == rough.get_color()
-    assert words(figure) == ["", "true", "approximated", "printed"]
+    np.testing.assert_allclose(difference.get_ydata(), np.linspace(1, 10, 20))
+    assert words(figure) == ["", "true", "approximated"]
 
 
 def test_powers_are_legible(tmp_path):

@@ -20,6 +20,10 @@ SLOPES = {"tanh": Look(style.BLUE, "-", "o"), "sigmoid": Look(style.ORANGE, "--"
 """How the two activations are told apart in all figures here."""
 
 
+_POWERS = (Look(style.BLUE, "none", "o"), Look(style.ORANGE, "--", ""))
+"""Of two curves that cover each other, rings and a line."""
+
+
 def slopes(
     e: Sequence[float],
     curves: Mapping[str, Sequence[float]],
@@ -60,39 +64,30 @@ def slopes(
 def powers(
     steps: Sequence[int],
     ratios: Mapping[str, float],
-    differences: Mapping[str, Sequence[float]],
+    difference: Sequence[float],
     title: str,
 ) -> "Figure":
-    """Powers ``ratio^T`` of several ratios over the steps T (left), and how far some are from the true one (right).
+    """Powers ``ratio^T`` of two ratios over the steps T (left), and their relative difference at every step (right).
 
-    ``ratios`` has the logarithm to base 10 of each ratio by name; the first is drawn as rings, so that those which
-    cover it are seen with it. ``differences`` has, of some of them, the relative difference to the first at every step.
+    ``ratios`` has the logarithm to base 10 of each ratio by name; the first is drawn as rings and the second as a line,
+    so that both are seen where they cover each other.
     """
     figure = style.figure(title, 9, 5)
     left, right = figure.subplots(1, 2)
     entries: dict[str, Any] = {}
-    looks = style.looks(ratios)
-    for number, (name, decades) in enumerate(ratios.items()):
-        look = looks[name]
+    for (name, decades), look in zip(ratios.items(), _POWERS, strict=True):
         values = [decades * step for step in steps]
-        if number == 0:
-            (entries[name],) = left.plot(
-                steps, values, linestyle="none", marker="o", markersize=9, markerfacecolor="none", color=look.colour,
-                markeredgewidth=1.8,
-            )  # fmt: skip
-        else:
-            (entries[name],) = left.plot(steps, values, linestyle=look.line, color=look.colour, linewidth=2)
-    for name, difference in differences.items():
-        look = looks[name]
-        right.plot(
-            steps, np.log10(difference), linestyle=look.line, color=look.colour, linewidth=2, marker=look.marker,
-            markersize=5,
+        (entries[name],) = left.plot(
+            steps, values, linestyle=look.line, color=look.colour, linewidth=2, marker=look.marker, markersize=9,
+            markerfacecolor="none", markeredgewidth=1.8,
         )  # fmt: skip
+    right.plot(steps, 1e6 * np.asarray(difference), color=style.BLACK, linewidth=2, marker="o", markersize=5)
     style.prepare(left, "time steps T", "ratio to the power T")
-    style.prepare(right, "time steps T", "relative difference to the true one")
+    style.prepare(right, "time steps T", "relative difference (millionths)")
     for axes in (left, right):
         style.whole_numbers(axes)
-        decades_axis(axes)
+    decades_axis(left)
+    right.set_ylim(bottom=0)
     style.legend(figure, entries, columns=2)
     return figure
 
