@@ -15,7 +15,7 @@ from rich.table import Table
 
 from experiments import character_regularisers, character_trained, characters
 from experiments.characters import CharacterSettings
-from experiments.verdicts import judged
+from experiments.verdicts import judged, middle
 from jaxrnn import plots, runfolder
 from jaxrnn.command import command
 from jaxrnn.data import sentences
@@ -118,26 +118,26 @@ def answers(settings: CharacterSettings, fitted: Fitted, parameters: int) -> dic
     metrics = fitted.metrics
     runs = len(metrics["test_loss"])
     positive = {one: metrics[f"{one.name}_positive"] for one in TESTED}
-    said = "; ".join(
-        f"{one.text!r} {judged(values)}, right in {one.right(values)}, where the paper printed {judged([one.printed])}"
+    said = " and ".join(
+        f"{middle(values):.4f} for {one.text!r} (the tutorial prints {one.printed}; {one.right(values)} judge it right)"
         for one, values in positive.items()
     )
     both = int((metrics["test_accuracy"] == 1).sum())
-    end = "the last one" if settings.mask else f"{sentences.LENGTH} of them, spaces after the sentence's own"
+    end = "up to its last one" if settings.mask else f"filled up with spaces to {sentences.LENGTH}"
     negative = sum(label == NEGATIVE for _, label in sentences.TRAIN)
     return {
         "N6": (
             f"A {NAMES[settings.cell]} layer of {settings.hidden} units reads a sentence as one-hot characters "
-            f"({len(sentences.VOCABULARY)} ids), up to {end}, and a linear layer judges its last state: {parameters:,} "
-            f"parameters, trained on all {len(sentences.TRAIN)} sentences in each of {settings.epochs} epochs by Adam "
-            f"at {settings.learning_rate:g}. {characters.convention(settings)} Cost and accuracy are drawn against "
-            f"epochs; at the end, without dropout, the median (lowest to highest) of {runs} "
-            f"run{'s' if runs > 1 else ''} is a cost of {median_range(metrics['train_loss'])} nats and an accuracy of "
+            f"({len(sentences.VOCABULARY)} ids), {end}, and a linear layer judges its last state. These "
+            f"{parameters:,} parameters are trained on all {len(sentences.TRAIN)} sentences in each of "
+            f"{settings.epochs} epochs by Adam at {settings.learning_rate:g}. {characters.convention(settings)} At the "
+            f"end, without dropout, the median (lowest to highest) of {runs} run{'s' if runs > 1 else ''} is a cost of "
+            f"{median_range(metrics['train_loss'])} nats and an accuracy of "
             f"{median_percent(metrics['train_accuracy'])}, where to say negative always is right for {negative} of the "
-            f"{len(sentences.TRAIN)} sentences. The likelihoods of the test sentences are, to the median run, {said}. "
-            f"{both} of {runs} judge both right. The targets say 0 for negative and 1 for positive, so the second "
-            "column that the paper printed is the likelihood of positive; its words read the columns the other way "
-            "round."
+            f"{len(sentences.TRAIN)} sentences. To the median run the likelihood of positive, of which the likelihood "
+            f"of negative is the rest, is {said}; {both} of {runs} judge both right. The targets say 0 for negative "
+            "and 1 for positive, so the second column that the tutorial prints is the likelihood of positive, though "
+            "its words read the columns the other way round."
         )
     }
 

@@ -20,7 +20,7 @@ from jaxrnn.runfolder import Reference
 from jaxrnn.study import Experiment, Outcome, Study
 from jaxrnn.train import Fitted
 from jaxrnn.typing import Bool, Float
-from jaxrnn.words import NAMES, median_range
+from jaxrnn.words import NAMES, OPTIMISER_NAMES, median_range
 
 FRESH_SEED = 11
 """The seed of the sequences that are never trained on."""
@@ -197,24 +197,21 @@ def answers(settings: Settings, levels: dict[str, Row], fitted: Fitted, paramete
             f"noise, a mean squared error of {floor.train.mean():.6f}."
         ),
         "N4": (
-            f"In {settings.steps:,} steps ({settings.optimiser}, learning rate {settings.learning_rate:g}), each of "
-            f"them on all sequences, the mean squared error of {runs} network{'s' * (runs > 1)} of {settings.hidden} "
-            f"hidden units ({NAMES[settings.cell]}, {parameters} parameters) with two linear outputs comes down to "
-            f"(median, lowest to highest) {median_range(metrics['train_mse'])}: {median_range(metrics['train_mse_1'])} "
-            f"for y1 and {median_range(metrics['train_mse_2'])} for y2. On {lagged.SEQUENCES} fresh sequences it is "
-            f"{median_range(metrics['test_mse'])}. For comparison: always to say the mean gives {_errors(mean)}, the "
-            f"best linear map of the inputs of the last four steps {_errors(linear)}, and the rules themselves "
-            f"{_errors(floor)}. Within {LEARNED} times the error of the rule itself, y1 is learned by "
+            f"In {settings.steps:,} steps of {OPTIMISER_NAMES[settings.optimiser]} (learning rate "
+            f"{settings.learning_rate:g}), each of them on all sequences, the mean squared error of {runs} "
+            f"network{'s' * (runs > 1)} of {settings.hidden} hidden units ({NAMES[settings.cell]}, {parameters} "
+            f"parameters) with two linear outputs comes down to (median, lowest to highest) "
+            f"{median_range(metrics['train_mse'])}: {median_range(metrics['train_mse_1'])} for y1 and "
+            f"{median_range(metrics['train_mse_2'])} for y2. On {lagged.SEQUENCES} fresh sequences it is "
+            f"{median_range(metrics['test_mse'])}. Always to say the mean gives {mean.train.mean():.4g}, the best "
+            f"linear map of the inputs of the last four steps {linear.train.mean():.4g}, and the rules themselves "
+            f"{floor.train.mean():.4g}. To within {LEARNED} times the error of the rule itself, y1 is learned by "
             f"{learned[0].sum()} of {runs} networks, and y2, which multiplies inputs of two different steps, by "
-            f"{learned[1].sum()}. The learning curve, the true outputs, and the predictions beside them are drawn."
+            f"{learned[1].sum()}."
             if runs
             else "No network kept a finite loss."
         ),
     }
-
-
-def _errors(row: Row) -> str:
-    return f"{row.train.mean():.4g} ({row.train[0]:.4g} for y1, {row.train[1]:.4g} for y2)"
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from jaxrnn.layers import stack
 from jaxrnn.models import Classifier
 from jaxrnn.study import Study, conduct, hparams_of, restore_models, trained
 from jaxrnn.train import Fitted, Hparams, cross_entropy
-from jaxrnn.words import NAMES, mean_interval, of_runs
+from jaxrnn.words import NAMES, OPTIMISER_NAMES, mean_interval, of_runs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,16 +175,15 @@ def answers(settings: RecurrentSettings, dataset: Dataset, fitted: Fitted, param
             f"{batch.logits} logits after the last row, and from those {batch.errors} errors, each 1 where the largest "
             "logit of an image is not that of its label and 0 where it is; the loop takes their mean. These dimensions "
             f"are the code's own, traced for a mini-batch of {settings.batch} images. Over all test images the average "
-            f"error is {mean_interval(found['error'])}, the accuracy {mean_interval(found['accuracy'])}, and the "
-            f"cross-entropy {mean_interval(found['loss'])} nats ({over})."
+            f"error is {percent(found['error'])}, the accuracy {percent(found['accuracy'])}, and the cross-entropy "
+            f"{mean_interval(found['loss'])} nats ({over})."
         ),
         "T18": (
             "The function is jaxrnn.train.fit: it takes a task (the model with its loss and optimiser), the data, and "
             "the number of epochs. Here the loss is the cross-entropy, minimised for "
             f"{'at most ' * (settings.patience > 0)}{settings.epochs} epoch{'s' * (settings.epochs > 1)} by "
-            f"{settings.optimiser} at a learning rate of {settings.learning_rate:g}; the paper names neither optimiser "
-            f"nor rate. At the end the cross-entropy on the test images is {mean_interval(found['loss'])} nats, and "
-            f"{percent(found['accuracy'])} of them are recognised ({over}). The learning curves show what every epoch "
-            "brought."
+            f"{OPTIMISER_NAMES[settings.optimiser]} at a learning rate of {settings.learning_rate:g}; the paper names "
+            "neither optimiser nor rate. At the end the cross-entropy on the test images is "
+            f"{mean_interval(found['loss'])} nats, and {percent(found['accuracy'])} of them are recognised ({over})."
         ),
     }

@@ -22,7 +22,7 @@ from jaxrnn.scan import unroll
 from jaxrnn.study import Experiment, Outcome, Study
 from jaxrnn.train import Fitted
 from jaxrnn.typing import Array, Float, Init
-from jaxrnn.words import NAMES, median_range
+from jaxrnn.words import NAMES, OPTIMISER_NAMES, median_range
 
 SEQUENCES, STEPS = 1000, 100
 """How many random sequences of whole numbers the exact unit is tried on, and how long they are."""
@@ -172,31 +172,30 @@ def metrics(settings: Settings, fitted: Fitted) -> dict[str, Any]:
 
 def answers(settings: Settings, fitted: Fitted, parameters: int) -> dict[str, str]:
     """NTU's question 3, for the networks really trained."""
-    found = metrics(settings, fitted)
     trained, tested = (fitted.metrics[f"{part}_mse"] for part in ("train", "test"))
     runs = int(np.isfinite(trained).sum())
-    rule = neighbours.rule(neighbours.TEST_X)
-    said = [median_range(values) for name, values in found.items() if name.startswith("y_")]
-    first, second = (", ".join(part) for part in (said[:4], said[4:]))
-    (x_1, x_2), (rule_1, rule_2), (printed_1, printed_2) = (
-        map(_listed, values[..., 0]) for values in (neighbours.TEST_X, rule, neighbours.PRINTED)
+    if not runs:
+        return {"N5": "No network kept a finite loss."}
+    found, rule = metrics(settings, fitted), neighbours.rule(neighbours.TEST_X)
+    said = np.nanmedian([values for name, values in found.items() if name.startswith("y_")], -1)
+    said = said.round(2).reshape(rule.shape)
+    (x_1, x_2), (said_1, said_2), (rule_1, rule_2), (printed_1, printed_2) = (
+        map(_listed, values[..., 0]) for values in (neighbours.TEST_X, said, rule, neighbours.PRINTED)
     )
     return {
         "N5": (
-            f"In {settings.steps:,} steps ({settings.optimiser}, learning rate {settings.learning_rate:g}) on the "
-            f"three pairs the mean squared error of {runs} network{'s' * (runs > 1)} of {settings.hidden} units "
-            f"({NAMES[settings.cell]}, {parameters} parameters) with a linear output comes down to (median, lowest to "
-            f"highest) {median_range(trained)}, as the learning curve shows. To {x_1} they say {first}, where the "
-            f"tutorial prints {printed_1}; to {x_2} they say {second}, where the tutorial prints {printed_2}. All "
-            "twelve training outputs are an input and the one before it added up, by which rule the right outputs are "
-            f"{rule_1} and {rule_2}. From those the networks are away by a mean squared error of "
-            f"{median_range(tested)}, what the tutorial prints by {np.square(neighbours.PRINTED - rule).mean():.4g}: "
-            "other rules fit three short pairs as well. One linear unit that hands the last input on to the next step "
-            f"is enough for the rule: its largest error is {found['unit_error']:g} on these five sequences and "
-            f"{found['unit_error_random']:g} on long random ones. If the output reads that unit after the step, as in "
-            f"an Elman network, a mean squared error of {found['unit_read_after_mse']:.3f} is left on the three pairs."
-            if runs
-            else "No network kept a finite loss."
+            f"In {settings.steps:,} steps of {OPTIMISER_NAMES[settings.optimiser]} (learning rate "
+            f"{settings.learning_rate:g}) on the three pairs, the mean squared error of {runs} "
+            f"network{'s' * (runs > 1)} of {settings.hidden} units ({NAMES[settings.cell]}, {parameters} parameters) "
+            f"with a linear output comes down to (median, lowest to highest) {median_range(trained)}. To {x_1} they "
+            f"say {said_1} (medians), where the tutorial prints {printed_1}, and to {x_2} they say {said_2}, where the "
+            f"tutorial prints {printed_2}. In all twelve training outputs an input and the one before it are added up, "
+            f"by which rule {rule_1} and {rule_2} are right. From those the networks are away by a mean squared error "
+            f"of {median_range(tested)}, what the tutorial prints by "
+            f"{np.square(neighbours.PRINTED - rule).mean():.4g}: other rules fit three short pairs as well. One linear "
+            f"unit that keeps the last input is enough for the rule (largest error: {found['unit_error']:g}), though "
+            "not where the output reads it after the step, as in an Elman network (mean squared error: "
+            f"{found['unit_read_after_mse']:.3f})."
         )
     }
 

@@ -18,7 +18,7 @@ from jaxrnn.plots import style
 
 def judged(positive: Any) -> str:
     """How likely the classes are to the median run, from the likelihoods of positive."""
-    return f"{{negative: {1 - _middle(positive):.4f}, positive: {_middle(positive):.4f}}}"
+    return f"{{negative: {1 - middle(positive):.4f}, positive: {middle(positive):.4f}}}"
 
 
 def pronounce(console: Console, read: str, positive: np.ndarray) -> None:
@@ -37,6 +37,6 @@ def figure_file(out: Path, read: str) -> Path:
     return out / f"sentence_{begins.replace(' ', '_')}.png"
 
 
-def _middle(values: Any) -> float:
+def middle(values: Any) -> float:
     """The median of the runs that came through, NaN where none did."""
     return statistics.median(style.finite(values) or [math.nan])
