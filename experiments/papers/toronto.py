@@ -2,8 +2,8 @@
 
 from experiments.papers import Paper, Question
 
-_ROW_BY_ROW = ("mnist_rnn", "mnist_compare", "mnist_gru", "mnist_lstm")
-"""What reads an image row by row, the basic network first, which these questions are about."""
+_ROW_BY_ROW = ("mnist_compare", "mnist_rnn", "mnist_gru", "mnist_lstm")
+"""What reads an image row by row; the answers of the first are those of the basic network that it trains."""
 
 PAPER = Paper(
     key="Toronto",
@@ -20,7 +20,9 @@ PAPER = Paper(
             ),
             commands=("parity",),
             figures=("xor.png",),
-            metrics=("xor_errors",),
+            metrics={
+                "xor_errors": "wrong outputs on the four pairs of bits",
+            },
         ),
         Question(
             id="T2",
@@ -28,7 +30,10 @@ PAPER = Paper(
             question="Which s[1] makes the first output equal to the first input?",
             commands=("parity",),
             figures=("trace.png",),
-            metrics=("first_errors", "longest_sequences"),
+            metrics={
+                "first_errors": "sequences whose first output is not their first bit",
+                "longest_sequences": "sequences tried",
+            },
         ),
         Question(
             id="T3",
@@ -36,7 +41,10 @@ PAPER = Paper(
             question="Which s[t] at the later steps makes the last output the XOR of the whole sequence?",
             commands=("parity",),
             figures=("trace.png",),
-            metrics=("errors", "sequences"),
+            metrics={
+                "errors": "sequences with a wrong last output",
+                "sequences": "sequences tried",
+            },
         ),
         Question(
             id="T4",
@@ -44,7 +52,11 @@ PAPER = Paper(
             question="What is s[t] called, and which parts of the sequence does it stand for?",
             commands=("parity",),
             figures=("trace.png",),
-            metrics=("state_errors", "differences", "longest_sequences"),
+            metrics={
+                "state_errors": "states that are not the XOR of the past",
+                "differences": "sequences on which Jordan and Elman form differ",
+                "longest_sequences": "sequences tried",
+            },
         ),
         Question(
             id="T5",
@@ -52,7 +64,10 @@ PAPER = Paper(
             question="Only the last output is asked for. What do the outputs at the steps before it mean?",
             commands=("parity",),
             figures=("trace.png",),
-            metrics=("output_errors", "outputs"),
+            metrics={
+                "output_errors": "outputs that are not the XOR so far",
+                "outputs": "outputs tried",
+            },
         ),
         Question(
             id="T6",
@@ -63,14 +78,14 @@ PAPER = Paper(
             ),
             commands=("tanh_vs_sigmoid",),
             figures=("slopes.png",),
-            metrics=(
-                "sigmoid_slope_approx",
-                "tanh_slope_approx",
-                "sigmoid_slope",
-                "tanh_slope",
-                "sigmoid_slope_error",
-                "tanh_slope_error",
-            ),
+            metrics={
+                "sigmoid_slope_approx": "sigmoid's slope at e = 0.05, approximated",
+                "tanh_slope_approx": "tanh's slope at e = 0.05, approximated",
+                "sigmoid_slope": "sigmoid's true slope",
+                "tanh_slope": "tanh's true slope",
+                "sigmoid_slope_error": "sigmoid's approximation less the true slope",
+                "tanh_slope_error": "tanh's approximation less the true slope",
+            },
         ),
         Question(
             id="T7",
@@ -78,13 +93,13 @@ PAPER = Paper(
             question="In which interval of e is the approximated slope of the sigmoid at most that of tanh?",
             commands=("tanh_vs_sigmoid",),
             figures=("slopes.png",),
-            metrics=(
-                "crossover_approx",
-                "crossover",
-                "slope_at_crossover",
-                "crossover_approx_found",
-                "crossover_found",
-            ),
+            metrics={
+                "crossover_approx": "end of the interval, approximated slopes",
+                "crossover": "end of the interval, true slopes",
+                "slope_at_crossover": "both true slopes at its end",
+                "crossover_approx_found": "end for the approximated slopes, found numerically",
+                "crossover_found": "end for the true slopes, found numerically",
+            },
         ),
         Question(
             id="T8",
@@ -95,15 +110,15 @@ PAPER = Paper(
             ),
             commands=("tanh_vs_sigmoid",),
             figures=("powers.png",),
-            metrics=(
-                "rho_approx",
-                "rho",
-                "rho_approx_power_20",
-                "rho_power_20",
-                "log10_rho_approx",
-                "log10_rho",
-                "relative_difference_20",
-            ),
+            metrics={
+                "rho_approx": "ratio of the slopes at e = 0.05, approximated",
+                "rho": "true ratio",
+                "rho_approx_power_20": "approximated ratio to the power 20",
+                "rho_power_20": "true ratio to the power 20",
+                "log10_rho_approx": "decades in a step, approximated",
+                "log10_rho": "decades in a step, true",
+                "relative_difference_20": "relative difference of the two at T = 20",
+            },
         ),
         Question(
             id="T9",
@@ -114,15 +129,15 @@ PAPER = Paper(
             ),
             commands=("tanh_vs_sigmoid",),
             figures=("jacobian_norms.png", "jacobian_ratio.png", "spectral_radius.png"),
-            metrics=(
-                "tanh_size_at_20",
-                "sigmoid_size_at_20",
-                "tanh_step_factor_1",
-                "sigmoid_step_factor_1",
-                "tanh_step_factor_2",
-                "sigmoid_step_factor_2",
-                "sigmoid_largest_step_factor",
-            ),
+            metrics={
+                "tanh_size_at_20": "what 20 steps leave of a change, tanh",
+                "sigmoid_size_at_20": "what 20 steps leave of a change, sigmoid",
+                "tanh_step_factor_1": "factor in a step at spectral radius 1, tanh",
+                "sigmoid_step_factor_1": "factor in a step at spectral radius 1, sigmoid",
+                "tanh_step_factor_2": "factor in a step at spectral radius 2, tanh",
+                "sigmoid_step_factor_2": "factor in a step at spectral radius 2, sigmoid",
+                "sigmoid_largest_step_factor": "largest factor in a step at any radius, sigmoid",
+            },
         ),
         Question(
             id="T10",
@@ -150,6 +165,9 @@ PAPER = Paper(
                 "shallow recurrent network?"
             ),
             commands=_ROW_BY_ROW,
+            metrics={
+                "rnn_parameters": "parameters of the network",
+            },
         ),
         Question(
             id="T14",
@@ -162,7 +180,9 @@ PAPER = Paper(
             place="Programming exercises, Question 1.6",
             question="How is a new image classified by the network, once it is trained?",
             commands=_ROW_BY_ROW,
-            metrics=("test_accuracy",),
+            metrics={
+                "rnn_test_accuracy": "test accuracy",
+            },
         ),
         Question(
             id="T16",
@@ -181,7 +201,11 @@ PAPER = Paper(
                 "average error. Confirm that the dimensions are right."
             ),
             commands=_ROW_BY_ROW,
-            metrics=("test_error", "test_accuracy", "test_loss"),
+            metrics={
+                "rnn_test_error": "average test error",
+                "rnn_test_accuracy": "test accuracy",
+                "rnn_test_loss": "test cross-entropy (nats)",
+            },
         ),
         Question(
             id="T18",
@@ -191,8 +215,12 @@ PAPER = Paper(
                 "network by it for 10 epochs with the cross-entropy."
             ),
             commands=_ROW_BY_ROW,
-            figures=("learning_curves.png",),
-            metrics=("test_accuracy", "test_loss", "train_loss"),
+            figures=("rnn/learning_curves.png",),
+            metrics={
+                "rnn_test_accuracy": "test accuracy",
+                "rnn_test_loss": "test cross-entropy (nats)",
+                "rnn_train_loss": "training cross-entropy (nats)",
+            },
         ),
         Question(
             id="T19",
@@ -203,31 +231,33 @@ PAPER = Paper(
             ),
             commands=("mnist_compare", "mnist_fnn"),
             figures=("rows.png", "states.png"),
-            metrics=(
-                "rnn_test_accuracy",
-                "fnn_last_row_test_accuracy",
-                "fnn_image_test_accuracy",
-                "empty_last_row",
-                "rnn_accuracy_half_read",
-                "rnn_accuracy_half_read_trained",
-            ),
+            metrics={
+                "rnn_test_accuracy": "test accuracy of the basic RNN",
+                "fnn_last_row_test_accuracy": "test accuracy without recurrence, last row",
+                "fnn_image_test_accuracy": "test accuracy without recurrence, whole image",
+                "empty_last_row": "test images with an empty last row",
+                "rnn_accuracy_half_read": "accuracy of the RNN after half of the rows",
+                "rnn_accuracy_half_read_trained": "accuracy there of an output layer trained for it",
+            },
         ),
         Question(
             id="T20",
             place="Programming exercises, Question 1.15 (optional)",
             question=(
-                "Write the recurrent layer from scratch, use it in place of the ready-made one, and compare the two."
+                "Write the basic recurrent layer (nn.RNN) from scratch, use it in place of the ready-made one, and "
+                "compare the two."
             ),
             commands=("mnist_compare",),
             figures=("accuracy.png",),
-            metrics=(
-                "gru_test_accuracy",
-                "flax_gru_test_accuracy",
-                "gru_parameters",
-                "flax_gru_parameters",
-                "gru_seconds_per_epoch",
-                "flax_gru_seconds_per_epoch",
-            ),
+            metrics={
+                "rnn_test_accuracy": "test accuracy of our basic RNN",
+                "gru_test_accuracy": "test accuracy of our GRU",
+                "flax_gru_test_accuracy": "test accuracy of Flax's GRU",
+                "gru_parameters": "parameters with our GRU",
+                "flax_gru_parameters": "parameters with Flax's GRU",
+                "gru_seconds_per_epoch": "seconds for an epoch, our GRU",
+                "flax_gru_seconds_per_epoch": "seconds for an epoch, Flax's GRU",
+            },
         ),
         Question(
             id="T21",
@@ -238,14 +268,14 @@ PAPER = Paper(
             ),
             commands=("mnist_compare",),
             figures=("accuracy.png", "curves.png", "moved.png"),
-            metrics=(
-                "rnn_test_accuracy",
-                "gru_test_accuracy",
-                "rnn_parameters",
-                "gru_parameters",
-                "rnn_accuracy_moved_in_time",
-                "gru_accuracy_moved_in_time",
-            ),
+            metrics={
+                "rnn_test_accuracy": "test accuracy of the basic RNN",
+                "gru_test_accuracy": "test accuracy of the GRU",
+                "rnn_parameters": "parameters with the basic RNN",
+                "gru_parameters": "parameters with the GRU",
+                "rnn_accuracy_moved_in_time": "accuracy on images moved by 2 rows, RNN",
+                "gru_accuracy_moved_in_time": "accuracy on images moved by 2 rows, GRU",
+            },
         ),
         Question(
             id="T22",
@@ -255,16 +285,15 @@ PAPER = Paper(
                 "Compare it with the two others, and explain what is seen."
             ),
             commands=("mnist_compare",),
-            figures=("accuracy.png", "curves.png", "moved.png"),
-            metrics=(
-                "rnn_test_accuracy",
-                "gru_test_accuracy",
-                "lstm_test_accuracy",
-                "lstm_parameters",
-                "rnn_accuracy_moved_in_time",
-                "gru_accuracy_moved_in_time",
-                "lstm_accuracy_moved_in_time",
-            ),
+            figures=("accuracy.png", "curves.png"),
+            metrics={
+                "rnn_test_accuracy": "test accuracy of the basic RNN",
+                "gru_test_accuracy": "test accuracy of the GRU",
+                "lstm_test_accuracy": "test accuracy of the LSTM",
+                "rnn_parameters": "parameters with the basic RNN",
+                "gru_parameters": "parameters with the GRU",
+                "lstm_parameters": "parameters with the LSTM",
+            },
         ),
     ),
 )
