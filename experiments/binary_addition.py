@@ -94,7 +94,8 @@ def show(a: int, b: int, console: Console, out: Path) -> Shown:
     total = bits_to_int(worked.y)
     sum_ = f"{a} + {b} = {total}"
     show_trace(sum_, xs, worked, console, out)
-    as_printed = show_truth_table(adder_truth_table(adder), console, out)
+    table = adder_truth_table(adder)
+    as_printed = show_truth_table(table, console, out)
     small, large = errors(adder, *all_pairs(SMALL_BITS)), errors(adder, *random_pairs(LARGE_PAIRS, LARGE_BITS))
     counted = show_census(console, out)
     needed = counted["census_smallest_size"] == 2
@@ -106,11 +107,10 @@ def show(a: int, b: int, console: Console, out: Path) -> Shown:
             "where the two bits and the carry sum to at least i, so the second unit is the carry, and W hands it on to "
             "the next step; v makes of them an output that is on for a sum of 1 or 3. These are the paper's values, "
             f"but not the only ones: of the {census.SETTINGS:,} settings with whole numbers from -2 to 2 in which all "
-            f"entries of U are the same u, exactly {counted['census']:,} add, {counted['census_u+1']:,} with u = 1 and "
-            f"{counted['census_u-1']:,} with u = -1; {counted['census_h0=0']:,} start from h_0 = 0, and up to the "
-            f"order of the hidden units there are {counted['census_unordered']:,}. As a check all of them were run on "
-            f"all pairs of 4-bit numbers: {counted['census_errors']:,} make a mistake. Each has an entry of "
-            f"size {counted['census_smallest_size']}{', none makes do with -1, 0 and 1' * needed}."
+            f"entries of U are the same u (the paper's hint), exactly {counted['census']:,} add, "
+            f"{counted['census_u+1']:,} with u = 1 and {counted['census_u-1']:,} with u = -1. As a check all of them "
+            f"were run on all pairs of 4-bit numbers: {counted['census_errors']:,} make a mistake. Each has an entry "
+            f"of size {counted['census_smallest_size']}{', none makes do with -1, 0 and 1' * needed}."
         ),
         "R2": (
             f"{short if len(xs) <= PRINTED_STEPS else f'The {len(xs)} outputs of the sum asked for are in trace.csv.'} "
@@ -121,15 +121,17 @@ def show(a: int, b: int, console: Console, out: Path) -> Shown:
         "R3": (
             "The hidden state shows the sum of the two bits and the carry: (0, 0, 0), (1, 0, 0), (1, 1, 0) and "
             "(1, 1, 1) stand for 0, 1, 2 and 3. W h is (1, 1, 1) after the last two, where 1 is carried, and (0, 0, 0) "
-            "after the others; it has three entries, where the paper prints four. The output is the sum modulo 2. All "
-            f"of that holds in {as_printed} of the 6 cases that there are: a carry of 0 or 1, and 0, 1 or 2 bits on."
+            "after the others; it has three entries, where the paper prints four. v h = h_1 - h_2 + h_3 is 0, 1, 0 and "
+            "1 for the sums 0 to 3, so the output is on where the sum is odd. All of that holds in "
+            f"{as_printed} of the {len(table.total)} cases that there are: a carry of 0 or 1, and 0, 1 or 2 bits on."
         ),
         "R4": (
-            "The paper's program steps through the bits from the least significant one on, and reads the last carry "
-            "off W h. This one does as the paper's text says: zeros make both numbers one bit longer than the longer "
-            f"one, and the last output is the carry. For numbers of {a.bit_length()} and {b.bit_length()} bits that "
-            f"makes {len(xs)} steps, which trace.csv and trace.png show; of all {4**SMALL_BITS:,} pairs of numbers of "
-            f"up to {SMALL_BITS} bits {small} come out wrong."
+            "The paper's program runs one sum, 39 + 50, and prints every step and the seven bits for the reader to "
+            "compare; after the last bit it writes a 1 in front if W h = (1, 1, 1). This one does as the paper's text "
+            "says: zeros make both numbers one bit longer than the longer one, and the last output is the carry. For "
+            f"numbers of {a.bit_length()} and {b.bit_length()} bits that makes {len(xs)} steps. What comes out is "
+            f"compared with Python's own sum: of all {4**SMALL_BITS:,} pairs of numbers of up to {SMALL_BITS} bits "
+            f"{small} are added wrongly."
         ),
     }
     reference: list[runfolder.Reference] = [
@@ -139,7 +141,6 @@ def show(a: int, b: int, console: Console, out: Path) -> Shown:
             "value": 0.0,
             "note": "said to have passed a test by a program, on 39 + 50 = 89",
         },
-        {"what": f"{PAPER}, solution", "metric": "census", "value": 1.0, "note": "the one setting that is printed"},
     ]
     metrics = {
         "errors": small + large,
@@ -148,6 +149,8 @@ def show(a: int, b: int, console: Console, out: Path) -> Shown:
         "pairs_8_bits": 4**SMALL_BITS,
         "pairs_256_bits": LARGE_PAIRS,
         "steps": len(xs),
+        "cases": len(table.total),
+        "cases_as_printed": as_printed,
         "settings": census.SETTINGS,
         **counted,
     }
@@ -181,18 +184,33 @@ def show_trace(sum_: str, xs: np.ndarray, worked: Trace, console: Console, out: 
 
 
 def show_truth_table(table: TruthTable, console: Console, out: Path) -> int:
-    """The table of a step, printed and as ``truth_table.csv``; returns how many of its rows are as in the paper."""
+    """The table of a step, printed and as ``truth_table.csv`` and ``.png``; returns how many of its rows are as in the
+    paper."""
     rows = [
         {"carry": carry, "bits": bits, "sum": total, "h": h, "W h": wh, "v h": vh, "y": y}
         for carry, bits, total, h, wh, vh, y in zip(*table, strict=True)
     ]
     _print(console, "A step: the carry into it, how many of its bits are 1, and what the network makes of that", rows)
     runfolder.write_csv(out / "truth_table.csv", [_split(row) for row in rows])
+    order = np.argsort(table.total, stable=True)
+    groups: dict[str, dict[str, Any]] = {
+        "summed up": {"bits that are 1": table.bits[order], "carry": table.carry[order]},
+        "state h": {f"sum ≥ {unit + 1}": table.h[order, unit] for unit in range(3)},
+        "W h": {f"unit {unit + 1}": table.Wh[order, unit] for unit in range(3)},
+        "output": {"v h": table.vh[order], "y": table.y[order]},
+    }
+    figure = plots.bits.steps(
+        {"": groups},
+        "What a step makes of its bits and the carry",
+        x="sum of the bits and the carry",
+        marks=[str(total) for total in table.total[order]],
+    )
+    runfolder.save_figure(figure, out / "truth_table.png")
     paper = {0: [0, 0, 0], 1: [1, 0, 0], 2: [1, 1, 0], 3: [1, 1, 1]}
     return sum(
         row["h"].tolist() == paper[int(row["sum"])]
         and row["W h"].tolist() == [row["sum"] // 2] * 3
-        and row["y"] == row["sum"] % 2
+        and row["v h"] == row["y"] == row["sum"] % 2
         for row in rows
     )
 

@@ -34,6 +34,13 @@ def test_of_many_steps_the_first_are_drawn_and_that_is_said(tmp_path):
     assert_legible(figure, tmp_path / "a.png")
 
 
+def test_columns_can_be_other_things_than_steps(tmp_path):
+    figure = plots.bits.steps({"": {"bits": {"A": [1, 0, 1]}}}, "sums", x="sum", marks=["0", "1", "1"])
+    (axes,) = figure.axes
+    assert axes.get_xlabel() == "sum" and [label.get_text() for label in axes.get_xticklabels()] == ["0", "1", "1"]
+    assert_legible(figure, tmp_path / "a.png")
+
+
 def test_counts_have_a_cell_for_each_kind(tmp_path):
     numbers = np.array([[0, 1, 2], [30, 4_000, 5]])
     figure = plots.bits.counts(numbers, "how many", rows=["-1", "+1"], columns=["a", "b", "c"], y="u", x="state")

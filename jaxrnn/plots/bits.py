@@ -12,12 +12,20 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def steps(panels: Mapping[str, Mapping[str, Mapping[str, Any]]], title: str, *, most: int = 24) -> "Figure":
+def steps(
+    panels: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    title: str,
+    *,
+    most: int = 24,
+    x: str = "step t",
+    marks: Sequence[str] | None = None,
+) -> "Figure":
     """What networks make of a sequence: a panel for each, a column for each step, a row for each quantity.
 
     Each panel has groups of rows by name, and each group its rows by name: the whole numbers of all steps, equally many
     everywhere. Every cell has its number, and is the darker the larger that is. Of more than ``most`` steps, only so
-    many are drawn, the first ones, and the axis says so.
+    many are drawn, the first ones, and the axis says so. ``x`` says what a column is, ``marks`` names each, which
+    has its number otherwise.
     """
     rows = [sum(len(group) for group in groups.values()) for groups in panels.values()]
     columns = len(next(row for groups in panels.values() for group in groups.values() for row in group.values()))
@@ -28,9 +36,9 @@ def steps(panels: Mapping[str, Mapping[str, Mapping[str, Any]]], title: str, *, 
         if name:
             axes.set_title(name, fontsize=style.LABEL, loc="left", parse_math=False)
         _groups(axes, groups, drawn)
-        shown = "step t" if drawn == columns else f"step t (the first {drawn} of {columns})"
+        shown = x if drawn == columns else f"{x} (the first {drawn} of {columns})"
         style.prepare(axes, shown, grid=None)
-        axes.set_xticks(range(drawn), [str(step + 1) for step in range(drawn)])
+        axes.set_xticks(range(drawn), marks[:drawn] if marks else [str(step + 1) for step in range(drawn)])
         axes.tick_params(length=0)
     return figure
 
