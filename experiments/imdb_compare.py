@@ -72,8 +72,11 @@ def find(settings: Settings, outcomes: Mapping[str, Outcome]) -> Finding:
     results = {key: outcome.result for key, outcome in outcomes.items()}
     mean = {key: result["metrics"]["test_accuracy"]["mean"] or 0.0 for key, result in results.items()}
     accuracy = {key: percent(result["metrics"]["test_accuracy"]["runs"]) for key, result in results.items()}
-    after = {key: reviews.after(result["config"]["epochs"]) for key, result in results.items()}
-    parameters = {key: f"{result['parameters']:,}" for key, result in results.items()}
+    after = {
+        key: reviews.after(result["config"]["epochs"], paper=NETWORKS[key][1].Settings().epochs)
+        for key, result in results.items()
+    }
+    printed = {key: percent([one.PRINTED["value"]]) for key, one in (("gru_paper", imdb_gru), ("mlp", imdb_mlp))}
     whose = reviews.whose(reviews.load(settings))
     paper, ids = results["gru_paper"]["answers"], results["mlp"]["answers"]
     best = max(mean, key=lambda key: mean[key])
@@ -82,18 +85,19 @@ def find(settings: Settings, outcomes: Mapping[str, Outcome]) -> Finding:
             "R5": paper["R5"],
             "R6": paper["R6"],
             "R7": (
-                f"The paper prints {imdb_gru.PRINTED['value']:.4f} after 20 epochs. Here a GRU that, like the "
-                f"paper's, reads the padding as any word comes to {accuracy['gru_paper']} {after['gru_paper']} on "
-                f"{whose}; one that skips it comes to {accuracy['gru']}. {imdb_gru.ROUGHLY}"
+                f"The paper prints {printed['gru_paper']} for its GRU. Here one that, like it, reads the padding as "
+                f"any word comes to {accuracy['gru_paper']} {after['gru_paper']} on {whose}; one that skips it comes "
+                f"to {accuracy['gru']}. {imdb_gru.ROUGHLY}"
             ),
             "R8": ids["R8"],
             "R9": (
-                f"In the paper the GRU is right on {imdb_gru.PRINTED['value']:.4f} of the test reviews, and its MLP on "
-                f"the ids on {imdb_mlp.PRINTED['value']:.4f}, like a coin. Here, on {whose}, the GRU is right on "
-                f"{accuracy['gru_paper']} (padding read) and {accuracy['gru']} (padding skipped), and an MLP on the "
-                f"ids with about as many parameters, {parameters['mlp']}, on {accuracy['mlp']}. Given a vector for "
-                f"each word in place of its id, an MLP comes to {accuracy['mlp_flat']} with all vectors side by side, "
-                f"and to {accuracy['mlp_mean']} with their mean, which knows nothing of the words' order. "
+                f"In the paper the GRU is right on {printed['gru_paper']} of the test reviews, and its much smaller "
+                f"MLP on the ids on {printed['mlp']}, like a coin. Here, {after['mlp']} on {whose}, the GRU is right "
+                f"on {accuracy['gru_paper']} (padding read) and {accuracy['gru']} (padding skipped), and an MLP on the "
+                f"ids with about as many parameters on {accuracy['mlp']}. An id is a place in a list, not an amount. "
+                f"Given a vector for each word in place of its id, an MLP comes to {accuracy['mlp_flat']} with all "
+                f"vectors side by side, and to {accuracy['mlp_mean']} with their mean, which knows nothing of the "
+                f"words' order. "
                 f"{lacking(mean['mlp'], max(mean['mlp_flat'], mean['mlp_mean']), max(mean['gru_paper'], mean['gru']))}"
             ),
             "R10": paper["R10"],
@@ -102,12 +106,9 @@ def find(settings: Settings, outcomes: Mapping[str, Outcome]) -> Finding:
                 f"{accuracy['gru']} {after['gru']}."
             ),
             "I9": (
-                f"The LSTM from both ends comes to {accuracy['bilstm']} {after['bilstm']} on {whose}, with "
-                f"{parameters['bilstm']} parameters; the basic recurrent network comes to {accuracy['rnn']} "
-                f"{after['rnn']}, with {parameters['rnn']}. Of all {len(NETWORKS)} networks here {NETWORKS[best][0]} "
-                f"is best, with {accuracy[best]}. imdb_improve measures what else makes such a network better, one "
-                "change at a time: dropout, a larger vocabulary, other readings of the outputs, longer reviews and "
-                "more."
+                f"The LSTM from both ends comes to {accuracy['bilstm']} {after['bilstm']} on {whose}, the basic "
+                f"recurrent network to {accuracy['rnn']}. Best of all {len(NETWORKS)} networks here, with "
+                f"{accuracy[best]}, is {NETWORKS[best][0]}. {imdb_bilstm.IMPROVED}"
             ),
         }
     )

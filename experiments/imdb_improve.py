@@ -88,7 +88,8 @@ def find(settings: Settings, outcomes: Mapping[str, Outcome]) -> Finding:
     runs = {key: outcome.result["metrics"]["test_accuracy"]["runs"] for key, outcome in outcomes.items()}
     gains = {key: gain for key in CHANGES if key != BASE and (gain := gained(runs[BASE], runs[key])) is not None}
     names = {key: label.replace("...", CHANGES[SKIPPED][0]) for key, (label, _) in CHANGES.items()}
-    said = [f"{names[key]} {gain:+.2f}" for key, gain in sorted(gains.items(), key=lambda item: -item[1])]
+    ranked = sorted(gains, key=lambda key: -gains[key])
+    said = [f"{names[key]} ({gains[key]:+.2f})" for key in ranked]
     gru = f"A GRU of {settings.layers} layer{'s' * (settings.layers > 1)} of {settings.hidden} units"
     read = f"{settings.length} words, the padding {'skipped' if settings.mask else 'like any word'},"
     after = reviews.after(settings.epochs, settings.patience)
@@ -99,8 +100,9 @@ def find(settings: Settings, outcomes: Mapping[str, Outcome]) -> Finding:
         answers={
             "I9": (
                 f"{gru} that reads {read} is right on {percent(runs[BASE])} of the test reviews {after} "
-                f"({settings.seeds} run{'s' * (settings.seeds > 1)}). One change at a time adds, in points: "
-                f"{'; '.join(said)}. {spread}. Batches of like length are there to save time: with them the accuracy "
+                f"({settings.seeds} run{'s' * (settings.seeds > 1)}). Of all single changes these add most, in "
+                f"points: {'; '.join(said[:3])}. Least adds {said[-1] if said else 'none'}. {spread}. Batches of like "
+                "length are there to save time: with them the accuracy "
                 f"is {percent(runs['buckets'])}, and {percent(runs[SKIPPED])} without. Not tried: vectors "
                 "of words learned elsewhere, and more reviews to train on."
             )

@@ -48,10 +48,9 @@ def answers(settings: Settings, fitted: Fitted, parameters: int) -> dict[str, st
     """IST's question 3.1, with what was measured."""
     return {
         "I8": (
-            f"{reviews_recurrent.verdict(settings, fitted, parameters)} As a rule networks without gates find long "
-            f"texts hard: over up to {settings.length} steps each word overwrites a part of what the state holds of "
-            "the words before it, and on its way back the gradient fades or explodes; imdb_compare sets networks with "
-            "gates beside it."
+            f"{reviews_recurrent.verdict(settings, fitted)} As a rule networks without gates find long texts hard: "
+            f"over up to {settings.length} steps each word overwrites a part of what the state holds of the words "
+            "before it, and on its way back the gradient fades or explodes."
         )
     }
 

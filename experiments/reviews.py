@@ -155,14 +155,17 @@ def preprocessing(settings: ReviewData) -> str:
         "a number, its id, from 2 up; 1 stands for any other word, and 0 for padding. The "
         f"{len(load(settings).dataset.x_train):,} training reviews so become a matrix with a row of {settings.length} "
         "ids for each: longer reviews are cut at their end, shorter ones have zeros put before them. "
-        f"{found['full_rows']:.0%} of the rows have no zeros, the mean row has {found['mean_length']:.0f} words, and "
-        f"{found['padding']:.0%} of the matrix are zeros. In every epoch the rows are drawn in a new order."
+        f"{100 * found['full_rows']:.0f} % of the rows have no zeros, the mean row has {found['mean_length']:.0f} "
+        f"words, and {100 * found['padding']:.0f} % of the matrix are zeros. In every epoch the rows are drawn in a "
+        "new order."
     )
 
 
-def after(epochs: int, patience: int = 0) -> str:
-    """How long was trained: ``after 20 epochs``."""
-    return f"after {'at most ' if patience else ''}{epochs} epoch{'s' * (epochs != 1)}"
+def after(epochs: int, patience: int = 0, paper: int | None = None) -> str:
+    """How long was trained, beside the paper's number of epochs if that is another: ``after 3 epochs (20 in the
+    paper)``."""
+    theirs = f" ({paper} in the paper)" if paper not in (None, epochs) else ""
+    return f"after {'at most ' if patience else ''}{epochs} epoch{'s' * (epochs != 1)}{theirs}"
 
 
 def whose(data: Reviews) -> str:

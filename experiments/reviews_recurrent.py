@@ -24,7 +24,7 @@ from jaxrnn.models import Pool, TextClassifier
 from jaxrnn.runfolder import Reference
 from jaxrnn.study import Study, conduct
 from jaxrnn.train import Fitted, Stateful, Task, binary_cross_entropy
-from jaxrnn.words import NAMES, mean_interval
+from jaxrnn.words import NAMES, OPTIMISER_NAMES
 
 PRECISIONS = {"float32": None, "bfloat16": "BF16_BF16_F32"}
 """How matrices are multiplied, as `jax.default_matmul_precision` knows it: their entries' type, sums in float32."""
@@ -152,24 +152,23 @@ def setup(settings: RecurrentSettings) -> str:
     layers = f"{settings.layers} layer{'s' * (settings.layers > 1)}"
     return (
         f"an embedding of {settings.embedding} numbers a word, {layers} of {settings.hidden} "
-        f"{NAMES[settings.cell]} units{' in each direction' * settings.bidirectional}, and {settings.optimiser} at a "
-        f"learning rate of {settings.learning_rate:g} with batches of {settings.batch}"
+        f"{NAMES[settings.cell]} units{' in each direction' * settings.bidirectional}, and "
+        f"{OPTIMISER_NAMES[settings.optimiser]} at a learning rate of {settings.learning_rate:g} with batches of "
+        f"{settings.batch}"
     )
 
 
-def verdict(settings: RecurrentSettings, fitted: Fitted, parameters: int) -> str:
-    """What was trained, and how well it judges, in words."""
+def verdict(settings: RecurrentSettings, fitted: Fitted) -> str:
+    """What was trained, and how well it judges, in words. A command's defaults are its paper's."""
     data, accuracy = reviews.load(settings), fitted.metrics["test_accuracy"]
     judged = {"last": "the last output", "mean": "the mean of the outputs", "max": "the largest of the outputs"}
     padding = "skipped" if settings.mask else "read like any word"
-    after = reviews.after(settings.epochs, settings.patience).capitalize()
+    after = reviews.after(settings.epochs, settings.patience, type(settings)().epochs).capitalize()
     best, highest = best_epoch(fitted)
     last = best == fitted.progress.epoch
     return (
         f"The network has {setup(settings)}. A linear unit and a sigmoid make of {judged[settings.pool]} the "
-        f"probability that a review is positive; the padding is {padding}. There are {parameters:,} parameters, "
-        f"{parameters - data.vocabulary.size * settings.embedding:,} without the embedding. {after} "
-        f"{percent(accuracy)} of all {len(data.dataset.y_test):,} test reviews are judged rightly ({len(accuracy)} "
-        f"run{'s' * (len(accuracy) > 1)}; binary cross-entropy {mean_interval(fitted.metrics['test_loss'])}). The "
-        f"accuracy was highest after {'the last epoch' if last else f'epoch {best}, {percent(highest)}'}."
+        f"probability that a review is positive; the padding is {padding}. {after} {percent(accuracy)} of all "
+        f"{len(data.dataset.y_test):,} test reviews are judged rightly; that was highest after "
+        f"{'the last epoch' if last else f'epoch {best}, {percent(highest)}'}."
     )

@@ -89,7 +89,7 @@ def test_the_mlp_has_as_many_parameters_as_the_gru(match, given, units):
 
 def test_a_run_with_other_settings_does_not_pass_for_the_paper_s():
     theirs = recurrent.setup(imdb_gru.Settings())
-    assert "2 layers of 256 GRU units, and adamw_torch at a learning rate of 0.0001" in theirs
+    assert "2 layers of 256 GRU units, and AdamW at a learning rate of 0.0001" in theirs
     assert recurrent.setup(settings()) != theirs and recurrent.setup(imdb_gru.Settings(epochs=3, mask=True)) == theirs
 
 
@@ -296,11 +296,15 @@ def test_the_best_epoch_is_the_last_one_or_named():
         rows = [{"epoch": epoch, "test_accuracy": value} for epoch, value in enumerate(accuracies, start=1)]
         progress = Progress(None, len(rows), 0, rows, {})
         measured = {"test_accuracy": np.array(accuracies[-1:]), "test_loss": np.array([0.5])}
-        return recurrent.verdict(settings(), Fitted(progress, True, measured), 1000)
+        return recurrent.verdict(settings(), Fitted(progress, True, measured))
 
-    assert "was highest after the last epoch." in fitted(0.5, 0.75) and "highest after epoch 1, 80.00 %." in fitted(
-        0.8, 0.7
-    )
+    assert "that was highest after the last epoch." in fitted(0.5, 0.75)
+    assert "that was highest after epoch 1, 80.00 %." in fitted(0.8, 0.7) and "1 epoch (20 in the paper)" in fitted(0.8)
+
+
+def test_how_long_the_paper_trained_is_said_where_it_is_not_as_long():
+    assert reviews.after(20, paper=20) == "after 20 epochs" and reviews.after(1) == "after 1 epoch"
+    assert reviews.after(3, 1, 5) == "after at most 3 epochs (5 in the paper)"
 
 
 def test_every_improvement_is_one_change():
