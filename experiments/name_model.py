@@ -23,6 +23,8 @@ from jaxrnn.study import Study, hparams_of
 from jaxrnn.train import Task
 from jaxrnn.typing import Array, ArrayLike, Float, Init, Int
 
+PAPER_EPOCHS = 1000
+
 
 @dataclass(frozen=True, kw_only=True)
 class NameSettings(TrainingSettings):
@@ -76,7 +78,7 @@ class NameSettings(TrainingSettings):
     def total_epochs(self) -> int:
         if self.epochs is not None:
             return self.epochs
-        return 50 if self.names is not None and self.names.is_dir() else 1000
+        return 50 if self.names is not None and self.names.is_dir() else PAPER_EPOCHS
 
     def settled(self) -> Self:
         return replace(self, epochs=self.total_epochs())

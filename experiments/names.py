@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments import name_model, name_samples, name_trained
-from experiments.name_model import NameSettings
+from experiments.name_model import PAPER_EPOCHS, NameSettings
 from experiments.name_samples import KS, Sample, label
 from jaxrnn import plots, runfolder
 from jaxrnn.command import command
@@ -23,6 +23,7 @@ from jaxrnn.data.names import Names
 from jaxrnn.plots.strips import Strip
 from jaxrnn.plots.style import finite
 from jaxrnn.study import Experiment, Outcome, amended, carry_out, conclude
+from jaxrnn.train import steps_per_epoch
 from jaxrnn.words import NAMES, median_percent, median_range
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ def main(name: str, settings: NameSettings) -> Any:
         return name_trained.ask(name, settings, settings.out or Path("runs") / name)
     settings = settings.settled()
     data = name_model.load(settings)
-    outcome = carry_out(name, settings, name_model.study(settings, data))
+    study = name_model.study(settings, data)
+    outcome = carry_out(name, settings, study)
     began = time.perf_counter()
 
     judge = name_samples.classifier(data)
@@ -54,6 +56,8 @@ def main(name: str, settings: NameSettings) -> Any:
     best, lowest = lowest_loss(outcome)
     metrics: dict[str, Any] = {
         "ids": data.alphabet.size,
+        "updates": settings.total_epochs() * steps_per_epoch(study.task, study.train),
+        "updates_one_at_a_time": PAPER_EPOCHS * len(data.train),
         "lowest_test_loss": lowest,
         "lowest_test_loss_epoch": best,
         "names_written": len(samples[0].new),
@@ -75,7 +79,7 @@ def main(name: str, settings: NameSettings) -> Any:
         outcome,
         began,
         metrics=outcome.result["metrics"] | {name: runfolder.metric(values) for name, values in metrics.items()},
-        answers=answers(settings, data, outcome, samples, measured, recall),
+        answers=answers(settings, data, outcome, samples, measured, recall, metrics["updates"]),
     )
     conclude(outcome)
     return outcome.result
@@ -208,6 +212,7 @@ def answers(
     samples: Sequence[Sample],
     measured: Mapping[str, Mapping[str, Any]],
     recall: np.ndarray,
+    updates: int,
 ) -> dict[str, str]:
     """IST's questions on the character network, its training and its names, with what was measured."""
     (by_frequency,) = (one["value"] for one in outcome.result["reference"])
@@ -218,12 +223,7 @@ def answers(
     heart = " and rises from then on, as the listed names are learned by heart" if rises else ""
     start = f"one of {len(data.languages)} starts, a language each" if many else "the start"
     step = " = tanh(x_t W_x + b_x + h_(t-1) W_h + b_h)" if settings.cell == "elman" else ""
-    table = "; ".join(
-        f"{'all letters' if k == 'all' else f'k = {k}'}: new {median_percent(of_k['novelty'])}, repeated "
-        f"{median_percent(of_k['duplicates'])}, {median_range(of_k['nll'])} nats a letter "
-        f"({', '.join(examples(samples, k)[:3])})"
-        for k, of_k in measured.items()
-    )
+    one, three, free = (", ".join(examples(samples, k)[:3]) for k in ("1", "3", "all"))
     course = {measure: _course(measured, measure) for measure in ("novelty", "duplicates", "nll")}
     choice = (
         " So k is a choice between likely names that are often repeated and new ones that are stranger."
@@ -232,13 +232,17 @@ def answers(
     )
     different = [len(set(sample.written.names)) for sample in samples if sample.k == 1]
     written = len(samples[0].written.names)
-    match = ", ".join(median_percent(of_k["match"]) for of_k in measured.values())
     language = (
-        f" A classifier of letter pairs takes {match} of the names, in the order above, for names of the language that "
-        f"was asked for, and {median_percent(measured['all']['match_new'])} of the new ones drawn from all letters; "
-        f"chance is {1 / len(data.languages):.1%}, and real names that were held out it recognises in "
-        f"{np.nanmean(recall):.1%} of cases (mean over the languages)."
+        f" A classifier of letter pairs takes {median_percent(measured['all']['match'])} of those drawn from all "
+        f"letters for names of the language that was asked for, where chance is {100 / len(data.languages):.1f} % and "
+        f"it recognises {100 * np.nanmean(recall):.1f} % of the real names held out (mean over the languages)."
         if many
+        else ""
+    )
+    theirs = (
+        f" The paper asks for {PAPER_EPOCHS:,} epochs: with one of these names at a time that would be "
+        f"{PAPER_EPOCHS * len(data.train):,} updates, while here there were {updates:,}."
+        if settings.epochs != PAPER_EPOCHS
         else ""
     )
     return {
@@ -251,21 +255,21 @@ def answers(
             f"{outcome.result['parameters']:,} parameters."
         ),
         "I6": (
-            f"The network was trained for {settings.epochs:,} epochs (the paper asks for 1,000) on {len(data.train):,} "
-            f"names in batches of {settings.batch}, by Adam at a learning rate of {settings.learning_rate:g}, with {h} "
-            "hidden units. The loss is the negative log-likelihood of a character, the end counted as one; "
-            "learning_curves.png shows it. At the end it is "
-            f"{median_range(metrics['train_loss'])} nats on the names learned and {median_range(metrics['test_loss'])} "
-            f"on the {len(data.test):,} held out. On these it was lowest after epoch {best}, with "
-            f"{median_range(lowest)}{heart}; knowing only how often each character occurs costs {by_frequency:.3g}."
+            f"The network was trained for {settings.epochs:,} epochs on {len(data.train):,} names in batches of "
+            f"{settings.batch}, by Adam at a learning rate of {settings.learning_rate:g}, with {h} hidden units."
+            f"{theirs} The loss is the negative log-likelihood of a character, the end counted as one. At the end it "
+            f"is {median_range(metrics['train_loss'])} nats on the names learned and "
+            f"{median_range(metrics['test_loss'])} on the {len(data.test):,} held out. On these it was lowest after "
+            f"epoch {best}, with {median_range(lowest)}{heart}; knowing only how often each character occurs costs "
+            f"{by_frequency:.3g}."
         ),
         "I7": (
             f"For each k, {len(different)} run{'s' * (len(different) > 1)} wrote {written:,} names"
-            f"{' each' * (len(different) > 1)}, each letter drawn from the k likeliest. {table}. New names are not in "
-            "the training list, and nats are what a letter costs by the whole distribution: the more, the less likely. "
-            f"With k = 1 nothing is random, and {len(data.languages)} start{'s' * many} gave "
-            f"{median_range(different)} name{'s' * many}. From each k to the next the share of new names "
-            f"{course['novelty']}, that of repeated ones {course['duplicates']}, and what a letter costs "
+            f"{' each' * (len(different) > 1)}, each letter drawn from the k likeliest: such as {one} with k = 1, "
+            f"{three} with k = 3, and {free} with all letters. With k = 1 nothing is random, and "
+            f"{len(data.languages)} start{'s' * many} gave {median_range(different)} name{'s' * many}. From each k to "
+            f"the next, the share of names that are not in the training list {course['novelty']}, that of repeated "
+            f"ones {course['duplicates']}, and the mean cost of a letter in nats (the less likely, the more) "
             f"{course['nll']}.{choice}{language}"
         ),
     }

@@ -182,7 +182,9 @@ def test_a_run_leaves_its_names_and_what_they_came_to(finished):
     right = [row for row in written if row["k"] == "all" and row["run"] == "1" and row["language"] == row["taken_for"]]
     assert metrics["language_match"][1] == pytest.approx(len(right) / 32)
     assert "8 starts gave 8 names" in result["answers"]["I7"] and "by heart" not in result["answers"]["I6"]
-    assert "for 3 epochs (the paper asks for 1,000) on 896 names" in result["answers"]["I6"]
+    assert "for 3 epochs on 896 names" in result["answers"]["I6"]
+    assert "The paper asks for 1,000 epochs: with one of these names at a time" in result["answers"]["I6"]
+    assert metrics["updates"] == [3 * -(-896 // 64)] and metrics["updates_one_at_a_time"] == [896_000]
     assert metrics["lowest_test_loss"] == metrics["test_loss"] and metrics["lowest_test_loss_epoch"] == [3]
     assert result["config"]["epochs"] == 3 and result["dataset"]["name"] == "1,000 names in 8 languages"
 
