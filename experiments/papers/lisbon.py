@@ -19,7 +19,12 @@ PAPER = Paper(
                 "weights that are shared, with an output at every step and with one at the end alone?"
             ),
             commands=("gradient_flow",),
-            metrics=("copies_error_elman", "copies_error_gru", "copies_error_lstm", "copies_error_uva"),
+            metrics={
+                "copies_error_elman": "largest difference of the gradients, Elman",
+                "copies_error_gru": "largest difference of the gradients, GRU",
+                "copies_error_lstm": "largest difference of the gradients, LSTM",
+                "copies_error_uva": "largest difference of the gradients, Amsterdam's network",
+            },
         ),
         Question(
             id="I2",
@@ -39,22 +44,25 @@ PAPER = Paper(
             ),
             commands=("worked_examples",),
             figures=("constant_start.png",),
-            metrics=(
-                "ist_total_loss",
-                "ist_mean_loss",
-                "hidden_gradient_first",
-                "hidden_gradient_second",
-                "unit_difference",
-                "constant_final_loss",
-                "drawn_final_loss",
-            ),
+            metrics={
+                "ist_total_loss": "loss of both steps",
+                "ist_mean_loss": "mean loss of a step",
+                "hidden_gradient_first": "gradient of the hidden layer at first",
+                "hidden_gradient_second": "the same at the second update",
+                "unit_difference": "difference of the units",
+                "constant_final_loss": "final loss from weights of 0.1",
+                "drawn_final_loss": "final loss from drawn weights",
+            },
         ),
         Question(
             id="I4",
             place="Programming, Question 1.1",
             question="Write the forward pass of the pen-and-paper question in NumPy.",
             commands=("worked_examples",),
-            metrics=("max_error_numpy", "max_error_ist"),
+            metrics={
+                "max_error_numpy": "largest difference to NumPy",
+                "max_error_ist": "largest error of the example",
+            },
         ),
         Question(
             id="I5",
@@ -64,7 +72,9 @@ PAPER = Paper(
                 "which letter is likely to come next."
             ),
             commands=("names",),
-            metrics=("ids",),
+            metrics={
+                "ids": "ids: starts, characters, and the end",
+            },
         ),
         Question(
             id="I6",
@@ -75,7 +85,14 @@ PAPER = Paper(
             ),
             commands=("names",),
             figures=("learning_curves.png",),
-            metrics=("test_loss", "train_loss", "lowest_test_loss", "lowest_test_loss_epoch"),
+            metrics={
+                "test_loss": "nats a character, names held out",
+                "train_loss": "nats a character, names learned",
+                "lowest_test_loss": "the lowest on names held out",
+                "lowest_test_loss_epoch": "the epoch of the lowest",
+                "updates": "updates made",
+                "updates_one_at_a_time": "1,000 epochs, a name at a time: updates",
+            },
         ),
         Question(
             id="I7",
@@ -86,16 +103,16 @@ PAPER = Paper(
             ),
             commands=("names",),
             figures=("names_by_k.png", "languages.png"),
-            metrics=(
-                "novelty_1",
-                "novelty_3",
-                "novelty_all",
-                "duplicates_3",
-                "duplicates_all",
-                "language_match_3",
-                "language_match",
-                "chance",
-            ),
+            metrics={
+                "novelty_1": "new names, k = 1",
+                "novelty_3": "new names, k = 3",
+                "novelty_all": "new names, all letters",
+                "duplicates_3": "repeated names, k = 3",
+                "duplicates_all": "repeated names, all letters",
+                "language_match_3": "taken for the language asked for, k = 3",
+                "language_match": "the same, all letters",
+                "chance": "the same by chance",
+            },
         ),
         Question(
             id="I8",
@@ -106,7 +123,12 @@ PAPER = Paper(
             ),
             commands=("imdb_compare", "imdb_rnn"),
             figures=("curves.png",),
-            metrics=("rnn_test_accuracy", "rnn_highest_accuracy", "rnn_test_loss", "rnn_parameters"),
+            metrics={
+                "rnn_test_accuracy": "accuracy on the test reviews",
+                "rnn_highest_accuracy": "the highest after any epoch",
+                "rnn_test_loss": "loss on the test reviews",
+                "rnn_parameters": "parameters",
+            },
         ),
         Question(
             id="I9",
@@ -117,7 +139,14 @@ PAPER = Paper(
             ),
             commands=("imdb_compare", "imdb_improve", "imdb_bilstm"),
             figures=("accuracy.png", "curves.png"),
-            metrics=("bilstm_test_accuracy", "bilstm_test_loss", "rnn_test_accuracy", "gru_test_accuracy"),
+            metrics={
+                "bilstm_test_accuracy": "LSTM from both ends",
+                "bilstm_test_loss": "loss of the LSTM",
+                "rnn_test_accuracy": "basic recurrent network",
+                "gru_test_accuracy": "GRU, padding skipped",
+                "bilstm_parameters": "parameters of the LSTM",
+                "rnn_parameters": "parameters of the basic network",
+            },
         ),
     ),
 )

@@ -17,7 +17,15 @@ PAPER = Paper(
             ),
             commands=("binary_addition",),
             figures=("census.png",),
-            metrics=("census", "settings", "census_u+1", "census_u-1", "census_h0=0", "census_unordered"),
+            metrics={
+                "census": "settings that add",
+                "settings": "settings in all",
+                "census_u+1": "that add, with u = 1",
+                "census_u-1": "that add, with u = -1",
+                "census_h0=0": "that add, from a state of zeros",
+                "census_unordered": "that add, whatever the order of the units",
+                "census_errors": "of these, wrong on a pair of 4-bit numbers",
+            },
         ),
         Question(
             id="R2",
@@ -28,7 +36,13 @@ PAPER = Paper(
             ),
             commands=("binary_addition",),
             figures=("trace.png",),
-            metrics=("errors", "errors_8_bits", "pairs_8_bits", "errors_256_bits", "pairs_256_bits"),
+            metrics={
+                "errors": "wrong sums",
+                "errors_8_bits": "wrong sums of up to 8 bits",
+                "pairs_8_bits": "pairs of up to 8 bits",
+                "errors_256_bits": "wrong sums of 256 bits",
+                "pairs_256_bits": "pairs of 256 bits",
+            },
         ),
         Question(
             id="R3",
@@ -38,7 +52,11 @@ PAPER = Paper(
                 "and why is the output bit then right?"
             ),
             commands=("binary_addition",),
-            figures=("trace.png",),
+            figures=("truth_table.png",),
+            metrics={
+                "cases": "cases of a step: carry and bits",
+                "cases_as_printed": "of these, as the paper says",
+            },
         ),
         Question(
             id="R4",
@@ -49,7 +67,10 @@ PAPER = Paper(
             ),
             commands=("binary_addition",),
             figures=("trace.png",),
-            metrics=("errors", "steps"),
+            metrics={
+                "errors": "wrong sums",
+                "steps": "steps of the sum shown",
+            },
         ),
         Question(
             id="R5",
@@ -59,7 +80,12 @@ PAPER = Paper(
                 "400 words in every row, longer reviews cut and shorter ones padded with zeros in front."
             ),
             commands=("imdb_compare", "imdb_gru"),
-            metrics=("gru_paper_words", "gru_paper_mean_length", "gru_paper_full_rows", "gru_paper_padding"),
+            metrics={
+                "gru_paper_words": "words with an id",
+                "gru_paper_mean_length": "mean words in a row",
+                "gru_paper_full_rows": "share of rows without padding",
+                "gru_paper_padding": "share of padding in the matrix",
+            },
         ),
         Question(
             id="R6",
@@ -70,24 +96,27 @@ PAPER = Paper(
             ),
             commands=("imdb_compare", "imdb_gru"),
             figures=("curves.png",),
-            metrics=(
-                "gru_paper_test_accuracy",
-                "gru_paper_highest_accuracy",
-                "gru_paper_test_loss",
-                "gru_paper_parameters",
-                "gru_paper_parameters_without_embedding",
-            ),
+            metrics={
+                "gru_paper_test_accuracy": "accuracy on the test reviews",
+                "gru_paper_highest_accuracy": "the highest after any epoch",
+                "gru_paper_test_loss": "loss on the test reviews",
+                "gru_paper_parameters": "parameters",
+                "gru_paper_parameters_without_embedding": "parameters without the embedding",
+            },
         ),
         Question(
             id="R7",
             place="Problem 2, Part 2, the solution",
             question=(
-                "The paper's GRU judges 0.7432 of its test reviews rightly after 20 epochs. What does the same kind of "
-                "network come to here, and how far can the two numbers be compared?"
+                "The paper's GRU judges 74.32 % of its test reviews rightly after 20 epochs. What does the same kind "
+                "of network come to here, and how far can the two numbers be compared?"
             ),
             commands=("imdb_compare", "imdb_gru"),
             figures=("accuracy.png",),
-            metrics=("gru_paper_test_accuracy", "gru_test_accuracy"),
+            metrics={
+                "gru_paper_test_accuracy": "accuracy of the GRU, padding read",
+                "gru_test_accuracy": "accuracy of the GRU, padding skipped",
+            },
         ),
         Question(
             id="R8",
@@ -98,14 +127,14 @@ PAPER = Paper(
             ),
             commands=("imdb_compare", "imdb_mlp"),
             figures=("curves.png",),
-            metrics=(
-                "mlp_test_accuracy",
-                "mlp_test_loss",
-                "mlp_train_accuracy",
-                "mlp_hidden_units",
-                "mlp_parameters",
-                "mlp_matched_parameters",
-            ),
+            metrics={
+                "mlp_test_accuracy": "accuracy on the test reviews",
+                "mlp_test_loss": "loss on the test reviews",
+                "mlp_train_accuracy": "accuracy on the training reviews",
+                "mlp_hidden_units": "hidden units",
+                "mlp_parameters": "parameters",
+                "mlp_matched_parameters": "parameters of the GRU without its embedding",
+            },
         ),
         Question(
             id="R9",
@@ -113,13 +142,13 @@ PAPER = Paper(
             question="How does the feedforward network compare with the GRU, and why?",
             commands=("imdb_compare", "imdb_mlp"),
             figures=("accuracy.png",),
-            metrics=(
-                "mlp_test_accuracy",
-                "gru_paper_test_accuracy",
-                "gru_test_accuracy",
-                "mlp_flat_test_accuracy",
-                "mlp_mean_test_accuracy",
-            ),
+            metrics={
+                "mlp_test_accuracy": "MLP on the ids",
+                "gru_paper_test_accuracy": "GRU, padding read",
+                "gru_test_accuracy": "GRU, padding skipped",
+                "mlp_flat_test_accuracy": "MLP on all words' vectors",
+                "mlp_mean_test_accuracy": "MLP on the mean of the vectors",
+            },
         ),
         Question(
             id="R10",
@@ -130,7 +159,11 @@ PAPER = Paper(
             ),
             commands=("imdb_compare", "imdb_gru"),
             figures=("curves.png",),
-            metrics=("gru_paper_test_accuracy", "gru_paper_train_loss", "gru_paper_words"),
+            metrics={
+                "gru_paper_test_accuracy": "accuracy on the test reviews",
+                "gru_paper_train_loss": "training loss",
+                "gru_paper_words": "words with an id",
+            },
         ),
     ),
 )
