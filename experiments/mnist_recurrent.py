@@ -157,8 +157,8 @@ def answers(settings: RecurrentSettings, dataset: Dataset, fitted: Fitted, param
             "are logits, and the softmax that makes probabilities of them is part of the cross-entropy loss."
         ),
         "T15": (
-            "Feed the image's rows in order, beginning with a zero state, and apply the output layer to what the hidden "
-            f"layer says after the last row. The place of the largest of the {dataset.classes} logits is the digit. "
+            "Feed the image's rows in order, from a zero state, and apply the output layer to what the hidden layer "
+            f"says after the last row. The place of the largest of the {dataset.classes} logits is the digit. "
             "The option --predict does so with any image file. Done with the test images, it is right on "
             f"{percent(found['accuracy'])} of them ({over})."
         ),
