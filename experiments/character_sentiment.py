@@ -60,7 +60,7 @@ def study(settings: CharacterSettings, data: Any = None) -> Study:
         characters.study(settings),
         answers=lambda fitted, parameters: answers(settings, fitted, parameters),
         reference=[
-            Reference(what="printed in the paper", metric=f"{one.name}_positive", value=one.printed, note=note)
+            Reference(what="printed in the tutorial", metric=f"{one.name}_positive", value=one.printed, note=note)
             for one in TESTED
         ],
     )
@@ -92,7 +92,7 @@ def main(name: str, settings: CharacterSettings) -> Any:
 
 def _table(positive: Mapping[Tested, Any]) -> Table:
     table = Table(title="How likely the test sentences are which, to the median run", title_justify="left")
-    for column in ("sentence", "median run", "positive, lowest to highest", "right", "printed in the paper"):
+    for column in ("sentence", "median run", "positive, lowest to highest", "right", "printed in the tutorial"):
         table.add_column(column)
     for one, values in positive.items():
         there = finite(values)
@@ -110,7 +110,7 @@ def _figure(positive: Mapping[Tested, Any]) -> "Figure":
         marks={name: one.printed for name, one in named.items()},
     )
     title = "How likely the networks find the test sentences positive"
-    return plots.strips.strips([panel], title, marked="printed in the paper", level=("undecided", 0.5))
+    return plots.strips.strips([panel], title, marked="printed in the tutorial", level=("undecided", 0.5))
 
 
 def answers(settings: CharacterSettings, fitted: Fitted, parameters: int) -> dict[str, str]:
