@@ -20,8 +20,9 @@ from jaxrnn import plots, quadratic, runfolder
 from jaxrnn.optimisers import OPTIMISERS
 from jaxrnn.quadratic import Bowl
 from jaxrnn.typing import Array
+from jaxrnn.words import OPTIMISER_NAMES
 
-TITLES: dict[str, str] = {"sgd": "SGD", "momentum": "momentum", "rmsprop_torch": "RMSProp", "adam": "Adam"}
+TITLES = {name: OPTIMISER_NAMES[name] for name in ("sgd", "momentum", "rmsprop_torch", "adam")}
 """The optimisers, and what they are called."""
 
 MOMENTUM = 0.9

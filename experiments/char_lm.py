@@ -4,11 +4,12 @@ python -m experiments.char_lm [--text-file FILE ...] [--stateful] [--resume]
 """
 
 import re
+import statistics
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -26,7 +27,10 @@ from jaxrnn.errors import SettingsError
 from jaxrnn.plots.style import finite
 from jaxrnn.study import Experiment, Outcome, Study, amended, carry_out, conclude
 from jaxrnn.train import Fitted
-from jaxrnn.words import NAMES, median_percent, median_range
+from jaxrnn.words import NAMES, OPTIMISER_NAMES, median_percent, median_range
+
+OVERFITS = 0.01
+"""A network overfits whose held-out bits per character are so much above their lowest at the end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +78,14 @@ def main(name: str, settings: Settings) -> Any:
         console.print(f"{one.step:>9,} {one.greedy!r}", markup=False, highlight=False, soft_wrap=True)
     first = finite(row["train_bits_per_character"] for row in outcome.fitted.progress.history if row["epoch"] == 1)
     counted, cut, told = written(name, settings, text, study, outcome)
+    lowest = lowest_held_out(outcome.fitted, settings.every)
     metrics = {
         "first_train_bits_per_character": first,
+        "lowest_test_bits_per_character": lowest.bits,
+        "lowest_test_at_step": lowest.step,
+        "first_sample_known_share": taken[0].share,
+        "last_sample_known_share": taken[-1].share,
+        **text_temperatures.counts(counted),
         "uniform_bits_per_character": np.log2(text.vocabulary.size),
         "cut_test_bits_per_character": cut,
         "vocabulary_size": text.vocabulary.size,
@@ -87,8 +97,8 @@ def main(name: str, settings: Settings) -> Any:
         samples=[one.facts() for one in taken],
         temperatures=[one.facts() for one in counted],
         answers={
-            "U12": learned(settings, text, outcome, first),
-            "U13": char_samples.answer(settings, taken),
+            "U12": learned(settings, text, outcome, first, lowest),
+            "U13": char_samples.answer(taken),
             **told,
         },
     )
@@ -141,29 +151,55 @@ def introduction(settings: Settings, text: Text) -> str:
     return said
 
 
-def learned(settings: Settings, text: Text, outcome: Outcome, first: Sequence[float]) -> str:
+class Lowest(NamedTuple):
+    """The least that the held-out text costs each run that came through, in bits per character."""
+
+    bits: list[float]
+    step: list[int]
+    """After which it does."""
+    risen: list[float]
+    """By how much more it costs at the end."""
+
+
+def lowest_held_out(fitted: Fitted, every: int) -> Lowest:
+    """Over all evaluations, ``every`` so many steps."""
+    courses: dict[int, dict[int, float]] = {}
+    for row in fitted.progress.history:
+        courses.setdefault(row["run"], {})[row["epoch"]] = row["test_bits_per_character"]
+    sound = [courses[run] for run, bits in enumerate(fitted.metrics["test_bits_per_character"]) if np.isfinite(bits)]
+    best = [min(course, key=course.__getitem__) for course in sound]
+    bits = [course[epoch] for course, epoch in zip(sound, best, strict=True)]
+    risen = [course[max(course)] - least for course, least in zip(sound, bits, strict=True)]
+    return Lowest(bits, [epoch * every for epoch in best], risen)
+
+
+def learned(settings: Settings, text: Text, outcome: Outcome, first: Sequence[float], lowest: Lowest) -> str:
     """UVA's 2.1(a), with what was measured; ``first`` is each run's training loss over the first epoch, in bits."""
     metrics = {name: finite(metric["runs"]) for name, metric in outcome.result["metrics"].items()}
     bits = metrics["test_bits_per_character"]
-    runs = settings.seeds
+    several = f", median (lowest to highest) of {settings.seeds} runs" if settings.seeds > 1 else ""
     how = (
         f"in {settings.batch} contiguous streams, the state going on from step to step"
         if settings.stateful
         else f"in windows of T = {settings.length} characters anywhere in it, from a zero state"
+    )
+    overfitted = (
+        f" It costs least, {median_range(lowest.bits)}, after step {statistics.median(lowest.step):,.0f}; from then on "
+        "the network overfits."
+        if statistics.median(lowest.risen) > OVERFITS
+        else ""
     )
     layers = f"{settings.layers} {NAMES[settings.cell]} layer{'s' * (settings.layers > 1)} of {settings.hidden} units"
     return (
         f"{layers} read {text.name} {how}, each character as one-hot of {text.vocabulary.size}, and a linear layer "
         f"says at every step which one comes next: {outcome.result['parameters']:,} parameters. The loss is the "
         f"cross-entropy in the mean over the steps (equation 18). On {len(text.train):,} characters they are trained "
-        f"for {settings.steps:,} steps of {settings.batch} sequences by {settings.optimiser} at "
-        f"{settings.learning_rate:g}, times {settings.decay:g} every {settings.decay_every:,} steps, the gradient "
-        f"clipped at a norm of {settings.clip_norm:g}. In bits per character, median (lowest to highest) of {runs} "
-        f"run{'s' * (runs > 1)}, the training loss is {median_range(first)} over the first {settings.every:,} steps "
-        f"and {median_range(metrics['train_bits_per_character'])} over the last, where taking all characters for "
-        f"equally likely costs {np.log2(text.vocabulary.size):.3g}. The held-out tenth, {len(text.test):,} characters "
-        f"read as one stream, costs {median_range(bits)}, and the likeliest character is right in "
-        f"{median_percent(metrics['test_accuracy'])}."
+        f"for {settings.steps:,} steps of {settings.batch} sequences by {OPTIMISER_NAMES[settings.optimiser]} at "
+        f"{settings.learning_rate:g}. In bits per character{several}, the training loss is {median_range(first)} over "
+        f"the first {settings.every:,} steps and {median_range(metrics['train_bits_per_character'])} over the last, "
+        f"where taking all characters for equally likely costs {np.log2(text.vocabulary.size):.3g}. The held-out "
+        f"tenth, {len(text.test):,} characters read as one stream, costs {median_range(bits)}, and the likeliest "
+        f"character is right in {median_percent(metrics['test_accuracy'])}.{overfitted}"
     )
 
 
@@ -182,7 +218,7 @@ def kept(restored: Trained, text: Text, fitted: Fitted) -> str:
         "numbers and the samples of a run that was not stopped, bit for bit. Read back at the end, the weights are "
         f"{'those' if same else 'NOT those'} that were trained, bit for bit"
         f"{', and the vocabulary that of the text' if restored.vocabulary == text.vocabulary else ''}. They wrote the "
-        "texts in the answers to U14 and U16; with --generate and the run's folder they write more at any time."
+        "texts at the end of the run; with --generate and the run's folder they write more at any time."
     )
 
 

@@ -12,6 +12,7 @@ from jaxrnn.models import LanguageModel
 from jaxrnn.study import Study
 from jaxrnn.train import evaluate
 from jaxrnn.typing import Int, Key
+from jaxrnn.words import quoted
 
 TEMPERATURE = 0.5
 """What the sentences are drawn at: few of the words at 1 are words, and the likeliest characters soon repeat."""
@@ -41,14 +42,14 @@ def answer(
     _, whole = write(prime, 2 * length)
     _, forgot = write(first[-1:], length)
     same = np.array_equal(np.append(first, second), whole)
-    begun, goes_on, anew = map(vocabulary.decode, (first, second, forgot))
+    begins, begun, goes_on, anew = (quoted(vocabulary.decode(ids)) for ids in (prime, first, second, forgot))
     return (
         f"After {length} characters the hidden and memory states of all layers are kept, and given to the network with "
-        f"the last character to go on from. At temperature {TEMPERATURE:g}, {vocabulary.decode(prime)!r} goes on "
-        f"{begun!r}, and then, with the states handed on, {goes_on!r}: together {'what' if same else 'NOT what'} one "
-        f"piece of {2 * length} is, character for character. From zero states the second piece would be {anew!r}. Of "
-        f"the held-out text a character costs {carried:.3f} bits where the states go on from beginning to end, and "
-        f"{cut:.3f} where they are forgotten after each {length} characters, so what they hold of the text before is "
+        f"the last character to go on from. At temperature {TEMPERATURE:g}, {begins} goes on {begun}, and then, with "
+        f"the states handed on, {goes_on}: together {'what' if same else 'NOT what'} one piece of {2 * length} is, "
+        f"character for character. From zero states the second piece would be {anew}. Of the held-out text a character "
+        f"costs {carried:.3f} bits where the states go on from beginning to end, and {cut:.3f} where they are "
+        f"forgotten after each {length} characters, so what they hold of the text before is "
         f"{'of use' if carried < cut else 'of no use here'}."
     )
 

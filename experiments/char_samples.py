@@ -18,6 +18,7 @@ from jaxrnn import runfolder
 from jaxrnn.data.text import Text
 from jaxrnn.generate import Greedy, generate
 from jaxrnn.train import Progress
+from jaxrnn.words import quoted
 
 SAMPLES = 5
 """How many, after as many equal parts of the training."""
@@ -130,19 +131,16 @@ def _indented(text: str) -> str:
     return "\n".join(f"    {line}" for line in text.split("\n"))
 
 
-def answer(settings: TextSettings, samples: list[Sample]) -> str:
+def answer(samples: list[Sample]) -> str:
     """UVA's 2.1(b): the samples, and what changes from one to the next, in numbers."""
     first, last = samples[0], samples[-1]
-    quoted = "; ".join(f"step {one.step:,} {one.greedy!r}" for one in samples)
-    more = "more" if last.share > first.share else "no more"
+    written = ", ".join(f"{quoted(one.greedy)} after {one.step:,}" for one in samples)
+    goes = "rises" if last.share > first.share else "falls" if last.share < first.share else "goes"
     return (
-        f"{len(samples)} samples of {settings.sample_length} characters, after equal parts of the training, each from "
-        f"a random first character and then the likeliest one each time: {quoted}; samples.md has others drawn at "
-        f"temperature 1 beside them. From the first to the last the training loss goes from {first.loss:.3f} to "
-        f"{last.loss:.3f} nats a character, and the held-out one from {first.held_out:.3f} to {last.held_out:.3f} "
-        f"bits. In {MANY} texts drawn at temperature 1 at each of these steps, so many of the words occur in what is "
-        f"trained on: {', '.join(map(percent, (one.share for one in samples)))}. So at the end {more} of what the "
-        "network writes are words of the text than at first."
+        f"From a random first character, and then the likeliest one each time, the network writes {written} steps. In "
+        f"{MANY} texts drawn at temperature 1 instead, the share of words that occur in what is trained on {goes} from "
+        f"{percent(first.share)} after {first.step:,} steps to {percent(last.share)} after {last.step:,}. Meanwhile "
+        f"the held-out text goes from {first.held_out:.3f} to {last.held_out:.3f} bits per character."
     )
 
 

@@ -6,7 +6,7 @@ python -m experiments.lstm_gates [--length 10] [--seeds 5]
 import math
 import statistics
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -44,8 +44,8 @@ GATES: dict[Hold, str] = {"i": "input gate", "f": "forget gate", "g": "input mod
 TRACED = 250
 """How many of the test palindromes the gates are watched on."""
 
-MEASURED = ("i", "f", "o", "|g|", "|c|")
-"""Of which the answer has the means."""
+MEASURED = ("i", "f", "o", "g", "c")
+"""Of which the metrics have the means, of their sizes."""
 
 COST, LEARNED = 0.01, 0.9
 """A gate is needed without which the accuracy is lower by more than the one, in networks that come to the other."""
@@ -224,10 +224,10 @@ def find(settings: Settings, swept: Swept, out: Path) -> Finding:
     steps: dict[str, float] = {hold: learned_after(curve) for hold, curve in curves.items()}
     for hold, step in steps.items():
         metrics["intact_solved_at_step" if hold == "none" else f"{hold}_trained_held_solved_at_step"] = step
-    ends = {name: (by_step[name.strip("|")][0].mean(), by_step[name.strip("|")][-1].mean()) for name in MEASURED}
-    for name, (first, last) in ends.items():
-        metrics |= {f"{name.strip('|')}_at_first_digit": first, f"{name.strip('|')}_at_last_digit": last}
-    return Finding(metrics=metrics, answers=answers(settings, intact, after, during, ends, steps))
+    for letter in MEASURED:
+        ends = by_step[letter][0].mean(), by_step[letter][-1].mean()
+        metrics |= {f"{letter}_at_first_digit": ends[0], f"{letter}_at_last_digit": ends[1]}
+    return Finding(metrics=metrics, answers=answers(settings, intact, after, steps))
 
 
 def one_sequence(model: Classifier, xs: Any) -> "Figure":
@@ -260,27 +260,15 @@ def answers(
     settings: Settings,
     intact: np.ndarray,
     after: Mapping[str, np.ndarray],
-    during: Mapping[str, np.ndarray],
-    ends: Mapping[str, tuple[float, float]],
     steps: Mapping[str, float],
 ) -> dict[str, str]:
-    """UVA's question on the gates, with what was measured.
-
-    ``ends`` are means at the first and the last digit read, ``steps`` those after which the median run had solved it.
-    """
-
-    def each(accuracies: Mapping[str, np.ndarray]) -> str:
-        return ", ".join(f"{gate} {median_percent(accuracies[gate])}" for gate in GATES)
-
-    means = ", ".join(f"{name} {first:.2f} and {last:.2f}" for name, (first, last) in ends.items())
+    """UVA's question on the gates, with what was measured; ``steps`` are those after which the median run had solved
+    the task."""
     taken = {hold: "never" if math.isinf(step) else f"{step:,.0f}" for hold, step in steps.items()}
-    needed = [gate for gate in GATES if _middle(after[gate]) < _middle(intact) - COST]
-    slower = [gate for gate in GATES if steps[gate] > steps["none"]]
-    faster = [gate for gate in GATES if steps[gate] < steps["none"]]
     verdict = (
-        "; ".join(_verdict(needed, slower, faster))
+        _verdict(intact, after, steps)
         if _middle(intact) > LEARNED
-        else "nothing follows about the gates, as the intact networks have not learned it"
+        else "Nothing follows about the gates, as the intact networks have not learned the task."
     )
     return {
         "U6": (
@@ -288,13 +276,9 @@ def answers(
             "0 and must not change the cell by more than 1. The three others are shares let through, so sigmoids, from "
             "0 (shut) to 1 (open): of g into the cell (input gate i), of the old cell state on to the next step "
             "(forget gate f), and of tanh(c) to the rest of the network (output gate o). "
-            f"In networks of {settings.hidden} units that are right on {median_percent(intact)} of {TEST:,} unseen "
-            f"palindromes of {settings.length} digits, the means over units at the first digit, the one to be kept, "
-            f"and at the last one read are {means}. With a gate held at 1 in these very networks (the others as they "
-            f"are) so many are right, where guessing is in {1 / DIGITS:.0%}: {each(after)}. Networks that train with "
-            f"it held from the start come to {each(during)}; the median one has solved it ({SOLVED:.1%} of the "
-            f"validation set) after so many steps: intact {taken['none']}, i held {taken['i']}, f {taken['f']}, "
-            f"g {taken['g']}, o {taken['o']}. So on this task {verdict}."
+            f"Trained networks are right on {median_percent(intact)} of {TEST:,} unseen palindromes of "
+            f"{settings.length} digits. {verdict} The median network has solved the task after {taken['none']} steps, "
+            f"trained with i held after {taken['i']}, f {taken['f']}, g {taken['g']}, o {taken['o']}."
         )
     }
 
@@ -303,14 +287,25 @@ def _middle(values: Any) -> float:
     return statistics.median(plots.style.finite(values) or [0.0])  # where no run came through, nothing was learned
 
 
-def _verdict(needed: Sequence[str], slower: Sequence[str], faster: Sequence[str]) -> Iterator[str]:
-    """What follows from which gates are needed, and without which learning takes longer or less long."""
-    wanting = f"cannot do without {' or '.join(needed)}" if needed else "can do without any one of the four"
-    yield f"a trained network {wanting}"
-    if slower:
-        yield f"learning is slower without {' or '.join(slower)}"
-    if faster:
-        yield f"learning is faster without {' or '.join(faster)}"
+def _verdict(intact: np.ndarray, after: Mapping[str, np.ndarray], steps: Mapping[str, float]) -> str:
+    """What holding a gate does to trained networks, in the median, and to how long they learn where it is held."""
+    needed = [gate for gate in GATES if _middle(after[gate]) < _middle(intact) - COST]
+    spared = [gate for gate in GATES if gate not in needed]
+    held = [f"{gate} at 1 leaves {100 * _middle(after[gate]):.1f} % (guessing: {1 / DIGITS:.0%})" for gate in needed]
+    held += [f"{_listed(spared)} at 1 costs at most {COST:.0%}"] if spared else []
+    found = f"In these networks, holding {' and holding '.join(held)}."
+    ways = {
+        "faster": [gate for gate in GATES if steps[gate] < steps["none"]],
+        "more slowly": [gate for gate in GATES if steps[gate] > steps["none"]],
+    }
+    learning = [f"{how} where {_listed(gates)} is held from the start" for how, gates in ways.items() if gates]
+    found += f" Networks learn {' and '.join(learning)}." if learning else ""
+    return found + ("" if "f" in needed else " This task asks to keep one digit and to forget nothing.")
+
+
+def _listed(gates: Sequence[str]) -> str:
+    """``i, f or o``."""
+    return " or ".join(filter(None, (", ".join(gates[:-1]), gates[-1])))
 
 
 if __name__ == "__main__":

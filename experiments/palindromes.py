@@ -16,11 +16,11 @@ from rich.table import Table
 from experiments.palindrome import PALINDROME, SOLVED, TEST, solved_at
 from jaxrnn import plots, runfolder
 from jaxrnn.command import CellName, StepSettings, command
-from jaxrnn.data.palindromes import Encoding
+from jaxrnn.data.palindromes import Encoding, held_out_count
 from jaxrnn.optimisers import OptimiserName
 from jaxrnn.sweeps import Finding, Point, SweepSettings, Swept, conduct
 from jaxrnn.sweeps.grid import combinations
-from jaxrnn.words import NAMES, median_percent
+from jaxrnn.words import NAMES, OPTIMISER_NAMES, median_percent
 
 EXPERIMENT = PALINDROME
 
@@ -133,7 +133,7 @@ def find(settings: Settings, swept: Swept, out: Path) -> Finding:
         for name, lengths in best.items()
     }
     Console().print(_table(swept, best, solved))
-    metrics: dict[str, Any] = {}
+    metrics: dict[str, Any] = {f"held_out_{length}": held_out_count(length) for length in _lengths(swept)}
     for name, lengths in best.items():
         for length, number in lengths.items():
             prefix = f"{_key(swept.points[number])}_{length}"
@@ -148,6 +148,10 @@ def find(settings: Settings, swept: Swept, out: Path) -> Finding:
 def _key(point: Point) -> str:
     bias = "" if point["forget_bias"] is None else f"_forget_bias_{point['forget_bias']:g}"
     return f"{point['cell']}{bias}_{point['encoding']}"
+
+
+def _lengths(swept: Swept) -> list[int]:
+    return sorted({point["length"] for point in swept.points})
 
 
 def _steps(solved: np.ndarray) -> str:
@@ -186,11 +190,11 @@ def answers(
 ) -> dict[str, str]:
     """UVA's questions about the task and both networks, with what was measured."""
 
-    def accuracies(names: Sequence[str], metric: str = "test_accuracy") -> str:
+    def accuracies(names: Sequence[str]) -> str:
         return "; ".join(
             f"{name} "
             + ", ".join(
-                f"{median_percent(swept.values(number, metric))} at T = {length}"
+                f"{median_percent(swept.values(number, 'test_accuracy'))} at T = {length}"
                 for length, number in best[name].items()
             )
             for name in names
@@ -198,57 +202,63 @@ def answers(
 
     def solved_by(name: str) -> str:
         return f"{name} " + ", ".join(
-            f"{_count(runs)} of {runs.size} at T = {length}"
-            + (f" (median step {np.nanmedian(runs):,.0f})" if _count(runs) else "")
-            for length, runs in solved[name].items()
+            f"{_count(runs)} of {runs.size} at T = {length}" for length, runs in solved[name].items()
         )
 
     def of(*cells: CellName) -> list[str]:
         return [name for name, lengths in best.items() if swept.points[next(iter(lengths.values()))]["cell"] in cells]
 
-    rates = {point["learning_rate"] for point in swept.points}
-    budget = (
-        f"{settings.optimiser} at {', '.join(f'{rate:g}' for rate in sorted(rates))}"
-        f"{' (each network at its best by validation)' if len(rates) > 1 else ''}, batches of {settings.batch}, "
-        f"{settings.hidden} units, gradients clipped to a norm of {settings.clip_norm:g}, at most {settings.steps:,} "
-        f"steps, {settings.seeds} seeds"
-    )
+    rates = sorted({point["learning_rate"] for point in swept.points})
+    rate = f"at {', '.join(f'{rate:g}' for rate in rates)}"
+    rate += " (each network at its best by validation)" if len(rates) > 1 else ""
+    until = f'for at most {settings.steps:,} steps, which stand for "until convergence"'
+    shortest = _lengths(swept)[0]
     found = {
         "U1": (
-            "A palindrome of T digits is a random half of ceil(T/2) digits and its mirror image; the first T - 1 "
-            "digits are the input, and the last one, which is the first again, is the target. Batches are drawn anew "
-            "in every training step. There are only 10^ceil(T/2) palindromes, so a tenth of them (those whose half "
-            "adds up to a multiple of ten) is never trained on, and the networks are tested on "
-            f"{TEST:,} of these: one that had learned strings by heart would fail. Guessing is right in 10 %."
+            "A palindrome of T digits is a random half of ceil(T/2) digits (a leading zero is allowed) and its mirror "
+            "image; the first T - 1 digits are the input, and the last one, which is the first again, is the target. "
+            "Batches are drawn anew in every training step. There are only 10^ceil(T/2) palindromes, so a tenth of "
+            "them, those whose half adds up to a multiple of ten, is never trained on: a network that had learned "
+            f"strings by heart would fail on them. The networks are tested on {TEST:,} drawn from these, of which "
+            f"there are {held_out_count(shortest):,} different ones at T = {shortest}. Guessing is right in 10 %."
         )
     }
     if "Elman" in best:
-        shortest, number = next(iter(best["Elman"].items()))
+        least, number = next(iter(best["Elman"].items()))
         found["U3"] = (
             "At each step h(t) = tanh(W_hx x(t) + W_hh h(t-1) + b_h), h(0) = 0, and after the last digit read "
             "p = W_ph h + b_p, whose softmax says the missing one; the weights are plain arrays, a scan is the loop, "
-            f"and automatic differentiation the backward pass. Trained by {budget}; the checkpoint that does best on "
-            f"the validation palindromes is right on {median_percent(swept.values(number, 'test_accuracy'))} of the "
-            f"test palindromes at T = {shortest}, median (lowest to highest) of the seeds."
+            f"and automatic differentiation the backward pass. {_biases('equation (1)')} It is trained by "
+            f"{OPTIMISER_NAMES[settings.optimiser]} {rate}, with {settings.hidden} units, batches of {settings.batch} "
+            f"and gradients clipped to a norm of {settings.clip_norm:g}. At T = {least} its best checkpoint by "
+            f"validation is right on {median_percent(swept.values(number, 'test_accuracy'))} of the test palindromes, "
+            f"in the median (lowest to highest) of {settings.seeds} seeds."
         )
     if plain := of("elman", "elman_relu", "jordan"):
         partly = {length for name in plain for length, runs in solved[name].items() if 0 < _count(runs) < runs.size}
         at = ", ".join(map(str, sorted(partly)))
         luck = f" Whether they do depends on the seed, that is on where a run starts, at T = {at}." if partly else ""
         found["U4"] = (
-            f"Test accuracy by length, median (lowest to highest) of {settings.seeds} seeds: of the best checkpoints "
-            f"{accuracies(plain)}; at the last of {settings.steps:,} steps {accuracies(plain, 'last_test_accuracy')}. "
-            f"Runs that solve their length, being right on {SOLVED:.1%} of the validation palindromes: "
-            f"{'; '.join(map(solved_by, plain))}. The first digit has to survive the same matrix and the same "
-            f"activation at each of the steps between, and so has the gradient on its way back.{luck}"
+            f"Each network is trained {until}. Its best checkpoint is right on so many test palindromes, in the median "
+            f"(lowest to highest) of {settings.seeds} seeds: {accuracies(plain)}. So many runs solve their length, "
+            f"that is, are right on {SOLVED:.1%} of the validation palindromes: {'; '.join(map(solved_by, plain))}."
+            f"{luck} The first digit has to survive the same matrix and the same activation at each of the steps "
+            "between, and so has the gradient on its way back."
         )
-    if gated := of("lstm", "gru"):
+    if lstm := of("lstm"):
+        adjusted = f"by {OPTIMISER_NAMES[settings.optimiser]} {rate}" + ("" if len(rates) > 1 else " at every length")
         found["U8"] = (
-            f"Trained by {budget}; the best checkpoints come to these test accuracies, median (lowest to highest): "
-            f"{accuracies(gated)}. Runs that solve their length, being right on {SOLVED:.1%} of the validation "
-            f"palindromes: {'; '.join(map(solved_by, gated))}.{_compared(settings, solved)}"
+            "g, i, f and o are computed from x(t) and h(t-1) by equations (4) to (7), c(t) = g i + c(t-1) f, "
+            "h(t) = tanh(c(t)) o, p = W_ph h + b_p; the weights are plain arrays, a scan is the loop. "
+            f"{_biases('each equation')} Training is that of the plain network, {adjusted}, {until}; the best "
+            "checkpoints are right on so many test palindromes, median (lowest to highest): "
+            f"{accuracies([*lstm, *of('gru')])}.{_compared(settings, solved)}"
         )
     return found
+
+
+def _biases(where: str) -> str:
+    return f"(The code has two biases where {where} has one; only their sum matters.)"
 
 
 def _count(solved: np.ndarray) -> int:
@@ -266,23 +276,22 @@ def _compared(settings: Settings, solved: Mapping[str, Mapping[int, np.ndarray]]
         if length in solved["Elman"]
     }
     lengths = {
-        "more LSTMs than Elman networks do": [length for length, (lstm, elman) in pairs.items() if lstm > elman],
-        "fewer LSTMs do": [length for length, (lstm, elman) in pairs.items() if lstm < elman],
-        "as many of both do": [length for length, (lstm, elman) in pairs.items() if lstm == elman],
+        "more LSTMs than plain networks": [length for length, (lstm, elman) in pairs.items() if lstm > elman],
+        "fewer LSTMs": [length for length, (lstm, elman) in pairs.items() if lstm < elman],
+        "as many of both": [length for length, (lstm, elman) in pairs.items() if lstm == elman],
     }
-    verdict = "; ".join(f"{what} at T = {', '.join(map(str, of))}" for what, of in lengths.items() if of)
+    verdict = ", ".join(f"{what} at T = {' and '.join(map(str, of))}" for what, of in lengths.items() if of)
     said = (
-        f" Compared: {verdict}. An LSTM can keep a digit longer, as its cell state is carried on by addition, so with "
-        "a forget gate near one neither the digit nor the gradient need fade, where an Elman network multiplies by "
-        "its matrix and squashes at every step"
+        f" A length is solved ({SOLVED:.1%} right) by {verdict}. An LSTM can keep a digit longer, as its cell state is "
+        "carried on by addition, so with a forget gate near one neither the digit nor the gradient need fade, where "
+        "the plain network multiplies by its matrix and squashes at every step."
     )
     if not (unsolved := [length for length, (lstm, _) in pairs.items() if lstm < settings.seeds]):
-        return f"{said}."
+        return said
     longest = max(unsolved)
     return (
-        f"{said}. But it has to learn to hold that gate open: near a half, where it begins, 2^-{longest - 2} of what "
-        f"the first of {longest} digits put into the cell is left at the last one read, and the steps can be used up "
-        "before the network finds out."
+        f"{said} But it has to learn to hold that gate open: near a half, where it begins, 2^-{longest - 2} of what "
+        f"the first of {longest} digits put into the cell is left at the last one read."
     )
 
 

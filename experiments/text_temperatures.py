@@ -3,7 +3,6 @@
 Not a command itself: ``python -m experiments.char_lm --generate RUN --compare``; training ends with the same table.
 """
 
-import itertools
 import math
 import re
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from jaxrnn.data.text import Text, Vocabulary
 from jaxrnn.generate import Greedy, Sampler, Temperature, drawn_from, generate
 from jaxrnn.models import LanguageModel
 from jaxrnn.typing import Float, Int, Key
+from jaxrnn.words import quoted
 
 WAYS: dict[str, Sampler] = {
     "greedy": Greedy(),
@@ -36,6 +36,13 @@ LENGTH = 2000
 
 SHOWN = 160
 """How many of them are shown."""
+
+BEGUN = 80
+"""How many of them the answer has."""
+
+REPEATED, MOSTLY, PARTLY = 0.25, 0.95, 0.75
+"""A text of which a smaller share of the runs of 4 characters is different repeats itself; another has almost only real
+words, or some, where so large a share of them is known."""
 
 FILE = "temperatures.md"
 
@@ -176,21 +183,32 @@ def rendered(counted: Sequence[Counted], prime: str, name: str) -> str:
 
 
 def answer(counted: Sequence[Counted]) -> str:
-    """UVA's 2.1(c): what is observed, in numbers, with an example of each."""
-    said = "; ".join(
-        f"{_named(one.way)}, {one.distinct[3]:.1%} and {percent(one.words)}, {_shown(one)!r}" for one in counted
-    )
-    varied = all(one.distinct[3] < other.distinct[3] for one, other in itertools.pairwise(counted))
-    fewer = all(one.words >= other.words for one, other in itertools.pairwise(counted))
+    """UVA's 2.1(c): how each text begins, and what is observed."""
+    begun = ", ".join(f"{_named(one.way)} {quoted(one.text[:BEGUN])}" for one in counted)
+    *seen, last = (f"{_named(one.way)} {_seen(one)}" for one in counted)
     return (
         "The logits are divided by the temperature before the softmax: below 1 the likely characters become likelier "
         "still, above 1 all become alike, and greedy sampling, the likeliest each time, is the limit at 0. From the "
-        f"same beginning {len(counted[0].text):,} characters are written in each way; of these, how many runs of four "
-        "characters are different ones, how many words occur in the training text, and the beginning: "
-        f"{said}. From each way to the next the text {'becomes' if varied else 'does not always become'} more varied, "
-        f"and the share of such words {'never rises' if fewer else 'does not always fall'}. The whole texts are in "
-        "temperatures.md, with the longest part that each has copied."
+        f"same beginning each goes on: {begun}. In {len(counted[0].text):,} characters of each the table has the share "
+        "of four-character sequences that are distinct, and the share of words that occur in the text trained on. By "
+        f"these, {', '.join(seen)}, and {last}."
     )
+
+
+def _seen(one: Counted) -> str:
+    """What is to be seen in a text, by what is counted in it."""
+    if one.distinct[3] < REPEATED:
+        return "repeats itself"
+    if one.words >= MOSTLY:
+        return "writes almost only real words"
+    return "invents words among real ones" if one.words >= PARTLY else "is largely noise"
+
+
+def counts(counted: Sequence[Counted]) -> dict[str, float]:
+    """What the metrics have of it, by name."""
+    return {f"{one.way}_distinct_share": one.distinct[3] for one in counted} | {
+        f"{one.way}_known_share": one.words for one in counted
+    }
 
 
 def percent(words: float) -> str:

@@ -27,6 +27,11 @@ OPTIMISER_NAMES = {
 """What the optimisers are called; those of two libraries differ in their constants alone."""
 
 
+def quoted(text: str) -> str:
+    """A text in quotation marks and in one line, its line breaks as arrows."""
+    return f"“{text.replace(chr(10), '↵')}”"
+
+
 def mean_interval(values: Any) -> str:
     """The mean with half of its 95% interval: ``0.9854 ± 0.0016``."""
     mean, half = runfolder.metric(values)["mean"], runfolder.half_width(values)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ import pytest
 
 from evidence import unsupported
 from experiments import char_longer, char_samples, text_temperatures, texts
-from experiments.char_lm import EXPERIMENT, Settings, introduction, main
+from experiments.char_lm import EXPERIMENT, Settings, introduction, learned, lowest_held_out, main
 from experiments.char_samples import SAMPLES, Sample
 from experiments.text_temperatures import Counted
 from experiments.texts import TextSettings
@@ -85,6 +86,11 @@ def test_five_samples_are_evenly_spaced(windows):
     assert [one["step"] for one in result["samples"]] == [4, 8, 12, 16, 20]
     assert [one["way"] for one in result["temperatures"]] == ["greedy", "0.5", "1", "2"]
     assert unsupported(result) == {}
+    shares = [one["known_share"] for one in result["samples"]]
+    for name, value in (("first_sample", shares[0]), ("last_sample", shares[-1])):
+        assert result["metrics"][f"{name}_known_share"]["mean"] == value
+    for one in result["temperatures"]:
+        assert result["metrics"][f"{one['way']}_distinct_share"]["mean"] == one["distinct"][3]
 
 
 def test_the_last_sample_is_what_the_finished_network_writes(windows):
@@ -261,25 +267,48 @@ def test_the_default_text_is_learned(tmp_path):
 
 
 def counted(way, varied, words):
-    return Counted(way=way, text="abcd " * 4, entropy=1.0, distinct=[varied] * 4, words=words, copied="")
+    return Counted(way=way, text="abcd\n" * 40, entropy=1.0, distinct=[varied] * 4, words=words, copied="")
 
 
 @pytest.mark.parametrize(
-    "last, words",
+    "varied, words, seen",
     [
-        ((0.9, 0.5), "the text becomes more varied, and the share of such words never rises."),
-        ((0.1, 1.0), "the text does not always become more varied, and the share of such words does not always fall."),
-        ((0.9, float("nan")), "the text becomes more varied, and the share of such words does not always fall."),
+        (0.2, 1.0, "repeats itself"),
+        (0.9, 0.96, "writes almost only real words"),
+        (0.9, 0.8, "invents words among real ones"),
+        (0.9, 0.5, "is largely noise"),
+        (0.9, float("nan"), "is largely noise"),
     ],
 )
-def test_what_temperatures_do_is_said_of_the_texts_at_hand(last, words):
-    assert words in text_temperatures.answer([counted("greedy", 0.2, 0.9), counted("2", *last)])
+def test_what_temperatures_do_is_said_of_the_texts_at_hand(varied, words, seen):
+    said = text_temperatures.answer([counted("greedy", 0.2, 0.9), counted("2", varied, words)])
+    assert said.endswith(f"By these, greedy repeats itself, and temperature 2 {seen}.")
+    assert f"temperature 2 “{'abcd↵' * 16}”. In 200 characters" in said
 
 
-@pytest.mark.parametrize("known, words", [(9, "at the end more of what"), (5, "at the end no more of what")])
+@pytest.mark.parametrize("known, words", [(9, "rises from 50.0%"), (4, "falls from 50.0%"), (5, "goes from 50.0%")])
 def test_samples_are_compared_by_their_words(known, words):
     samples = [
-        Sample(step=step, loss=2.0, held_out=3.0, greedy="a", drawn="b", words=10, known=of)
+        Sample(step=step, loss=2.0, held_out=3.0, greedy="a\nb", drawn="b", words=10, known=of)
         for step, of in ((10, 5), (20, known))
     ]
-    assert words in char_samples.answer(TextSettings(), samples)
+    said = char_samples.answer(samples)
+    assert words in said and "writes “a↵b” after 10, “a↵b” after 20 steps." in said
+
+
+@pytest.mark.parametrize("last, words", [(2.5, "is right in 50.0 %. It costs least, 2, after step 20;"), (2.0, "")])
+def test_overfitting_is_said_where_the_held_out_loss_has_risen(last, words):
+    history = [
+        {"run": run, "epoch": epoch, "test_bits_per_character": value}
+        for run, values in enumerate([[3.0, 2.0, last], [np.nan]])
+        for epoch, value in enumerate(values, start=1)
+    ]
+    fitted = SimpleNamespace(
+        progress=SimpleNamespace(history=history), metrics={"test_bits_per_character": np.array([last, np.nan])}
+    )
+    lowest = lowest_held_out(fitted, 10)
+    assert lowest == ([2.0], [20], [last - 2.0])
+    metrics = dict.fromkeys(("test_bits_per_character", "train_bits_per_character", "test_accuracy"), {"runs": [0.5]})
+    outcome = SimpleNamespace(result={"metrics": metrics, "parameters": 7})
+    said = learned(Settings(), texts.load(TextSettings(characters=700)), outcome, [1.0], lowest)
+    assert words in said and ("overfits" in said) == bool(words) and "by RMSProp at 0.002" in said

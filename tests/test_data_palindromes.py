@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxrnn.data.palindromes import draw, features, halves
+from jaxrnn.data.palindromes import draw, features, halves, held_out_count
 
 KEY = jax.random.key(0)
 
@@ -37,6 +37,7 @@ def test_the_two_parts_are_all_there_are_and_share_none():
         for held_out in (False, True)
     ]
     assert [len(part) for part in parts] == [900, 100]
+    assert held_out_count(5) == held_out_count(6) == 100
     assert parts[0] | parts[1] == set(itertools.product(range(10), repeat=3))
 
 

@@ -132,19 +132,21 @@ def test_a_task_is_learned_where_the_median_run_first_solves_it(curve, step):
 
 def test_what_a_network_cannot_do_without_and_what_slows_it_is_said_of_the_medians():
     after = {"i": [0.98, 0.5, 1.0], "f": [0.995] * 3, "g": [np.nan] * 3, "o": [1.0, 1.0, 0.1]}
-    steps, ends = {"none": 2, "i": 1, "f": 2, "g": np.inf, "o": 3}, {"f": (0.6, 0.96), "|g|": (0.5, 0.7)}
+    steps = {"none": 2, "i": 1, "f": 2, "g": np.inf, "o": 3}
 
     def said(intact, after, steps):
-        return lstm_gates.answers(Settings(), intact, after, after, ends, steps)["U6"]
+        return lstm_gates.answers(Settings(), intact, after, steps)["U6"]
 
     intact = np.array([1.0, np.nan, 1.0])
     answer = said(intact, after, steps)
-    assert "at the last one read are f 0.60 and 0.96, |g| 0.50 and 0.70." in answer
-    assert "after so many steps: intact 2, i held 1, f 2, g never, o 3." in answer
-    assert answer.endswith("cannot do without i or g; learning is slower without g or o; learning is faster without i.")
+    assert "holding i at 1 leaves 98.0 % (guessing: 10%) and holding g at 1 leaves 0.0 % (guessing: 10%)" in answer
+    assert "and holding f or o at 1 costs at most 1%." in answer and "to forget nothing" in answer
+    assert "faster where i is held from the start and more slowly where g or o is held from the start." in answer
+    assert answer.endswith("has solved the task after 2 steps, trained with i held after 1, f 2, g never, o 3.")
     answer = said(intact, dict.fromkeys("ifgo", intact), dict.fromkeys(steps, 7))
-    assert answer.endswith("So on this task a trained network can do without any one of the four.")
-    assert "nothing follows" in said(np.array([0.1, 0.11]), after, steps)
+    assert "holding i, f, g or o at 1 costs at most 1%." in answer and "Networks learn" not in answer
+    assert "to forget nothing" not in said(intact, after | {"f": [0.5]}, steps)
+    assert "Nothing follows" in said(np.array([0.1, 0.11]), after, steps)
 
 
 def tiny(out, *options):
@@ -157,7 +159,9 @@ def test_what_the_command_leaves(tmp_path):
     assert tiny(tmp_path / "run") == 0
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     held = {f"{gate}{when}_held_test_accuracy" for gate in GATES for when in ("", "_trained")}
-    assert set(result["metrics"]) == {"runs", "intact_test_accuracy"} | held
+    learned = {"intact_solved_at_step"} | {f"{gate}_trained_held_solved_at_step" for gate in GATES}
+    ends = {f"{letter}_at_{end}_digit" for letter in "ifgoc" for end in ("first", "last")}
+    assert set(result["metrics"]) == {"runs", "intact_test_accuracy"} | held | learned | ends
     assert all(len(result["metrics"][name]["runs"]) == 2 for name in held)
     assert result["metrics"]["runs"]["mean"] == 10
     files = {path.name for path in (tmp_path / "run").glob("*.png")}

@@ -172,7 +172,7 @@ def tried(*solved):
 
 @pytest.mark.parametrize(
     "adam, verdict",
-    [((50, 75), "here: Adam."), ((50, np.nan), "here: none of them."), ((100, 300), "here: none of them.")],
+    [((50, 75), "do with Adam."), ((50, np.nan), "do with none."), ((100, 300), "do with none.")],
 )
 def test_an_optimiser_is_better_of_which_more_runs_solve_it_or_as_many_sooner(adam, verdict):
     rows = [
@@ -185,16 +185,13 @@ def test_an_optimiser_is_better_of_which_more_runs_solve_it_or_as_many_sooner(ad
 
 
 def test_clipping_is_judged_where_there_was_something_to_clip():
-    trained = {(name, clipped): tried(100, np.nan) for name in ("sgd", "adam") for clipped in (True, False)}
     norm, loss = np.array([[[1.0, 20]], [[1, 30]]]), np.array([[[2.0, 1]], [[2, 3]]])
 
     def said(norm):
-        return optimizers.what_clipping_does(
-            Settings(optimisers=("sgd", "adam"), seeds=1), trained, Trace(norm, norm, loss)
-        )
+        return optimizers.what_clipping_does(Settings(seeds=1), Trace(norm, norm, loss))
 
-    assert "the largest norm is 30" in said(norm) and "lower with clipping for 1 of 1 seeds." in said(norm)
-    assert "there was nothing to clip" in said(norm / 10) and "at most 25.0% of the evaluations" in said(norm)
+    assert "the largest norm is 30" in said(norm) and "is lower for 1 of 1 seeds." in said(norm)
+    assert "there was nothing to clip" in said(norm / 10)
 
 
 # --- the command ------------------------------------------------------------------------------------------------------

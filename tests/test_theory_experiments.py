@@ -64,6 +64,7 @@ def test_closed_forms_and_copies_are_automatic_differentiation():
     assert {f"bptt_error_{name}" for name in ("w_ph", "w_hh", "w_hx")} <= set(errors)
     assert {f"copies_error_{name}" for name in ("uva", "elman", "gru", "lstm")} <= set(errors)
     assert max(errors.values()) <= 1e-12
+    assert gradient_flow.closed_form_error({"bptt_error_w_ph": 1.0, "bptt_error_w_hh": 2, "copies_error_uva": 3}) == 2
 
 
 def test_terms_vanish_and_explode_and_the_output_weights_have_one():

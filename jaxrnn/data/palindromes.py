@@ -26,6 +26,11 @@ def features(encoding: Encoding) -> int:
     return DIGITS if encoding == "onehot" else 1
 
 
+def held_out_count(length: int) -> int:
+    """How many different palindromes are held out."""
+    return DIGITS ** (-(-length // 2) - 1)
+
+
 def draw(
     key: Key[Array, ""], n: int, length: int, encoding: Encoding = "onehot", *, held_out: bool = False
 ) -> tuple[Float[Array, "n t d"], Int[Array, "n"]]:
