@@ -183,7 +183,7 @@ def _card(run: Run, mine: Sequence[Run], runs: Sequence[Run], note: str, album: 
 def _chart(run: Run, mine: Sequence[Run], runs: Sequence[Run]) -> dict[str, Any] | None:
     """The learning curves of the run and of further ones of its command, as far as they show the same; of a comparison,
     those of its parts."""
-    parts = [one for one in runs if one.part_of == run.name and one.result]
+    parts = sorted((one for one in runs if one.part_of == run.name and one.result), key=lambda one: one.made)
     chosen = parts or [run, *(one for one in mine if one is not run and one.state == run.state)]
     found = [(one, one.histories()) for one in chosen if one.result]
     column = charts.drawn([rows for _, histories in found for rows in histories.values()])
