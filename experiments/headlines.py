@@ -9,7 +9,7 @@ HEADLINES: Mapping[str, tuple[str, ...]] = {
     "binary_addition": ("errors", "census"),
     "char_lm": ("test_bits_per_character", "test_accuracy"),
     "character_sentiment": ("train_accuracy", "test_accuracy"),
-    "gradient_flow": ("max_error", r"\w+_flow_end"),
+    "gradient_flow": ("bptt_error", r"\w+_flow_end"),
     "imdb_bilstm": ("test_accuracy",),
     "imdb_compare": (r"\w+_test_accuracy",),
     "imdb_gru": ("test_accuracy",),
