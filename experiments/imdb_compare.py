@@ -108,7 +108,7 @@ def find(settings: Settings, outcomes: Mapping[str, Outcome]) -> Finding:
             "I9": (
                 f"The LSTM from both ends comes to {accuracy['bilstm']} {after['bilstm']} on {whose}, the basic "
                 f"recurrent network to {accuracy['rnn']}. Best of all {len(NETWORKS)} networks here, with "
-                f"{accuracy[best]}, is {NETWORKS[best][0]}. {imdb_bilstm.IMPROVED}"
+                f"{accuracy[best]}, is “{NETWORKS[best][0]}”. {imdb_bilstm.IMPROVED}"
             ),
         }
     )

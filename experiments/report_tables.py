@@ -39,11 +39,12 @@ def numbers(run: Run, metrics: Mapping[str, str], caption: str) -> Table:
     names = ("what", "here", "median (lowest to highest)", "runs", "elsewhere")
     columns = [Column(name, name not in ("what", "elsewhere")) for name in names]
     rows = []
+    digits = 6 if run.result and run.result["seconds"].get("train") else 10  # what is not trained is exact
     for metric, label in metrics.items():
         one = run.metrics[metric]
-        theirs = "; ".join(f"{number(ref['value'], metric, 10)}, {_source(ref)}" for ref in _found(run, metric))
+        theirs = "; ".join(f"{number(ref['value'], metric, digits)}, {_source(ref)}" for ref in _found(run, metric))
         spread_out = [Cell(middle(one, metric)), Cell(str(count), count) if (count := len(one["runs"])) > 1 else _EMPTY]
-        rows.append([Cell(label), _here(run, metric, 10), *spread_out, Cell(theirs)])
+        rows.append([Cell(label), _here(run, metric, digits), *spread_out, Cell(theirs)])
     kept = [place for place, _ in enumerate(columns) if any(row[place].text for row in rows)]
     said = f"{caption}: mean ± half of the 95% interval of several runs" if 2 in kept else caption
     return Table(said, [columns[place] for place in kept], [[row[place] for place in kept] for row in rows])
