@@ -1,6 +1,8 @@
 """The report's parts: run folders as they are found, numbers and curves as they are shown, and what is put together."""
 
+import base64
 import datetime
+import io
 import math
 import re
 from html.parser import HTMLParser
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from experiments import EXPERIMENTS, report
 from experiments.headlines import HEADLINES, headlines
@@ -336,6 +339,19 @@ def test_no_figure_is_in_the_page_twice(tmp_path):
     first = album.place([tmp_path / "mnist_gru" / "learning_curves.png"])
     again = album.place([tmp_path / "mnist_gru" / "learning_curves.png"])
     assert (first.new, first.old) == (again.old, again.new) and first.new[0].number == 1
+
+
+def test_a_large_figure_is_put_in_with_fewer_colours(tmp_path):
+    a_run(tmp_path / "mnist_gru", "mnist_gru")
+    noise = np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "mnist_gru" / "noise.png")
+    before = (tmp_path / "mnist_gru" / "noise.png").read_bytes()
+    (figure,) = Album(tmp_path).place([tmp_path / "mnist_gru" / "noise.png"]).new
+    shown = base64.b64decode(figure.source.partition(",")[2])
+    assert len(shown) < 0.5 * len(before) and (tmp_path / "mnist_gru" / "noise.png").read_bytes() == before
+    with Image.open(io.BytesIO(shown)) as image:
+        assert image.size == (400, 300) == (figure.width, figure.height)
+        assert np.abs(np.asarray(image.convert("RGB"), float) - noise).mean() < 25
 
 
 def test_a_small_run_a_stopped_one_a_failure_and_half_a_file_are_said(tmp_path):
