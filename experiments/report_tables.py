@@ -8,7 +8,7 @@ from typing import Any
 
 from experiments.headlines import headlines
 from jaxrnn.report.collect import Run
-from jaxrnn.report.numbers import duration, in_words, middle, number, spread
+from jaxrnn.report.numbers import beyond, duration, in_words, middle, number, spread
 from jaxrnn.report.page import Cell, Column, Table
 
 _EMPTY = Cell("")
@@ -85,8 +85,11 @@ def _time(run: Run) -> Cell:
 
 def _here(run: Run, metric: str, digits: int = 4) -> Cell:
     one = run.metrics[metric]
-    shown = number(one["mean"], metric, digits) if len(one["runs"]) == 1 else spread(one, metric)
-    return Cell(shown, one["mean"])
+    if len(one["runs"]) == 1:
+        return Cell(number(one["mean"], metric, digits), one["mean"])
+    if beyond(one, metric):
+        return Cell(middle(one, metric), one["mean"], small="median (lowest to highest)")
+    return Cell(spread(one, metric), one["mean"])
 
 
 def _found(run: Run, metric: str) -> list[Mapping[str, Any]]:

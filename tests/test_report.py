@@ -23,7 +23,7 @@ from jaxrnn.errors import DataError
 from jaxrnn.report import charts
 from jaxrnn.report.charts import Line
 from jaxrnn.report.collect import best, collect
-from jaxrnn.report.numbers import duration, middle, number, spread
+from jaxrnn.report.numbers import beyond, duration, middle, number, spread
 from jaxrnn.report.page import Album, render
 
 # --- run folders
@@ -178,6 +178,8 @@ def test_numbers_as_they_are_shown():
     one = runfolder.metric([0.80, 0.81, 0.82])
     assert spread(one, "test_accuracy") == f"81.00 ± {100 * runfolder.half_width(one['runs']):.2f} %"
     assert spread(runfolder.metric([math.nan]), "test_loss") == "not finite"
+    assert beyond(runfolder.metric([0.2, 1.0, 1.0]), "test_accuracy") and not beyond(one, "test_accuracy")
+    assert not beyond(runfolder.metric([-3.0, 9.0]), "test_loss") and not beyond(runfolder.metric([1.0]), "accuracy")
     parameters = runfolder.metric([82500.0, 82510.0, 82520.0])
     assert spread(parameters, "parameters") == "82,510 ± 25" and number(-0.0) == "0"
     assert number(1181.8914220357, digits=10) == "1181.891422"

@@ -56,6 +56,12 @@ def spread(one: Mapping[str, Any], metric: str) -> str:
     return f"{mean:,.{max(decimals, 0)}f} ± {half:,.{max(decimals, 0)}f} {unit}".rstrip()
 
 
+def beyond(one: Mapping[str, Any], metric: str) -> bool:
+    """Whether the interval of a share goes below 0 or above 100%: its mean then says little of the runs."""
+    half = runfolder.half_width(one["runs"])
+    return scale_of(metric)[1] == "%" and half is not None and not half <= one["mean"] <= 1 - half
+
+
 def middle(one: Mapping[str, Any], metric: str) -> str:
     """The median over several runs, with the lowest and the highest; nothing of fewer than two."""
     runs = [run for run in one["runs"] if run is not None]
