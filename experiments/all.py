@@ -86,9 +86,9 @@ class Settings(command.Settings):
     1. Ctrl-C and SIGTERM are handed on to the experiment, which saves; then all stops. all.json in --out says what
     became of each.
 
-    Three sizes: --quick is a tour of some ten minutes, on small data that needs no download; without it all takes some
-    four hours on 2 CPU cores, half of them for the film reviews, and a network that a comparison trains too is left
-    out; --full is as large as in the papers: days on a CPU, hours on an accelerator.
+    Three sizes: --quick is a tour of some nine minutes, on small data that needs no download; without it all takes some
+    two and a half hours on 2 CPU cores, an hour of them for the film reviews, and a network that a comparison trains
+    too is left out; --full is as large as in the papers: days on a CPU, hours on an accelerator.
     """
 
     out: Path | None = None

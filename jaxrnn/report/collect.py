@@ -38,8 +38,10 @@ class Run(NamedTuple):
 
     @property
     def command(self) -> str:
-        """As it was typed; where that is not known, as it can be."""
-        return self.result.get("command", f"python -m experiments.{self.experiment}")
+        """What makes it from the beginning: as it was typed, but for ``--resume``; where that is not known, as it can
+        be."""
+        typed = self.result.get("command", f"python -m experiments.{self.experiment}")
+        return typed.replace(" --resume", "")
 
     @property
     def answers(self) -> Mapping[str, str]:
