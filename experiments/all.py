@@ -26,6 +26,7 @@ from rich.text import Text
 from experiments import EXPERIMENTS
 from jaxrnn import command, runfolder
 from jaxrnn.command import Stopped
+from jaxrnn.data import STAND_INS
 from jaxrnn.errors import DataError, SettingsError
 
 
@@ -199,7 +200,7 @@ def settings_of(name: str, words: Sequence[str]) -> type[command.Settings]:
 
 def state(name: str, settings: command.Settings, folder: Path, real: bool) -> Literal["done", "begun", "new"]:
     """How far the run in the folder is; ``new`` where it is one with other settings, or, where there are ``real`` data,
-    one on the digits that stand in for MNIST."""
+    one on data that stand in for them."""
     free = {one for one in command.free(settings) if one not in SOURCES or getattr(settings, one) in (None, ())}
     own = runfolder.plain(command.config(settings.settled()))
 
@@ -209,7 +210,7 @@ def state(name: str, settings: command.Settings, folder: Path, real: bool) -> Li
     if (folder / "result.json").exists():
         result = read(folder / "result.json")
         done = result.get("finished") and result.get("experiment") == name and same(result.get("config", {}))
-        stands_in = result.get("dataset", {}).get("name") == "digits"
+        stands_in = result.get("dataset", {}).get("name") in STAND_INS
         return "done" if done and not (real and stands_in) else "new"
     return "begun" if hasattr(settings, "resume") and same(read(folder / "config.json")) else "new"
 

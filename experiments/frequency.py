@@ -11,6 +11,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
+from jaxrnn import words
 from jaxrnn.cells import TimeGatedLSTMCell
 from jaxrnn.command import StepSettings, above_zero, at_least_one
 from jaxrnn.data import Origin, sines
@@ -26,7 +27,7 @@ from jaxrnn.typing import Init
 VALIDATION, TEST = 1000, 2000
 """How many waves choose the best checkpoint, and how many others test it."""
 
-NAMES: Mapping[str, str] = {"lstm": "LSTM", "time_gated_lstm": "time-gated LSTM"}
+NAMES: Mapping[str, str] = {cell: words.NAMES[cell] for cell in ("lstm", "time_gated_lstm")}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from jaxrnn import plots, runfolder, theory
+from jaxrnn import plots, runfolder, theory, words
 from jaxrnn.cells import CELLS
 from jaxrnn.command import Settings as CommonSettings
 from jaxrnn.command import command
@@ -35,7 +35,7 @@ from jaxrnn.theory import VanillaRNN
 from jaxrnn.train import Hparams, Programs, Run, Task, cross_entropy, spread
 from jaxrnn.typing import Array, Float, Init, Int
 
-NAMES = {"elman": "Elman", "gru": "GRU", "lstm": "LSTM"}
+NAMES = {cell: words.NAMES[cell] for cell in ("elman", "gru", "lstm")}
 """The cells that are trained, and what they are called."""
 
 SYMBOLS = 4
@@ -216,8 +216,8 @@ def _compared(console: Console, errors: Mapping[str, float]) -> None:
     table.add_column("difference", justify="right")
     for name, error in errors.items():
         kind, _, what = name.partition("_error_")
-        words = f"closed form, dL/d{what}" if kind == "bptt" else f"sum over the copies, {what}"
-        table.add_row(words, f"{error:.1e}")
+        said = f"closed form, dL/d{what}" if kind == "bptt" else f"sum over the copies, {what}"
+        table.add_row(said, f"{error:.1e}")
     console.print(table)
 
 
@@ -232,11 +232,11 @@ def _terms(out: Path, terms: Mapping[str, Mapping[str, np.ndarray]]) -> None:
     looks = plots.style.looks(terms)
     with np.errstate(divide="ignore"):
         panels = {
-            words: {
+            said: {
                 f"spectral radius {RADII[name]:g}": (looks[name], np.log10(sizes[weight])[None])
                 for name, sizes in terms.items()
             }
-            for weight, words in (("w_hh", "terms of dL/dW_hh"), ("w_ph", "terms of dL/dW_ph (others are 0)"))
+            for weight, said in (("w_hh", "terms of dL/dW_hh"), ("w_ph", "terms of dL/dW_ph (others are 0)"))
         }
     figure = plots.theory.over_time(
         panels,

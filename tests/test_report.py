@@ -33,6 +33,7 @@ def test_what_is_found_and_in_which_state(tmp_path):
     a_run(tmp_path / "mnist_compare", "mnist_compare", made="2026-11-26T12:00:00+00:00")
     a_run(tmp_path / "mnist_compare" / "gru", "mnist_gru", made="2026-11-26T11:00:00+00:00")
     a_run(tmp_path / "grid" / "mine", "names", finished=False)
+    a_run(tmp_path / "mnist_compare" / "fnn_image", "mnist_fnn/image")
     (tmp_path / "parity.1").mkdir()
     (tmp_path / "parity.1" / "config.json").write_text("{}")
     (tmp_path / "char_lm" / "checkpoint").mkdir(parents=True)
@@ -42,6 +43,7 @@ def test_what_is_found_and_in_which_state(tmp_path):
     assert {name: (run.experiment, run.state, run.part_of) for name, run in runs.items()} == {
         "mnist_compare": ("mnist_compare", "finished", None),
         "mnist_compare/gru": ("mnist_gru", "finished", "mnist_compare"),
+        "mnist_compare/fnn_image": ("mnist_fnn", "finished", "mnist_compare"),
         "grid/mine": ("names", "failed", None),
         "parity.1": ("parity", "stopped", None),
         "char_lm": ("char_lm", "broken", None),

@@ -6,4 +6,7 @@ from jaxrnn.data.dataset import Dataset, Origin
 DATASETS = {"imdb": imdb.load, "mnist": mnist.load}
 """The loader of every data set by its name: ``DATASETS[name](data_dir)``."""
 
-__all__ = ["DATASETS", "Dataset", "Origin"]
+STAND_INS = ("digits", "synthetic")
+"""What stands in for other data, by the names that results have for it."""
+
+__all__ = ["DATASETS", "STAND_INS", "Dataset", "Origin"]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from jaxrnn import runfolder
+from jaxrnn.data import STAND_INS
 from jaxrnn.errors import DataError
 
 SET_ASIDE = re.compile(r"\.\d+$")
@@ -111,10 +112,6 @@ def collect(root: Path) -> list[Run]:
     return sorted(found, key=lambda run: run.made, reverse=True)
 
 
-STAND_INS = ("digits", "synthetic")
-"""Data sets that stand in for others, by the names that results have for them: as good as ``--quick``."""
-
-
 def _read(folder: Path, root: Path, has_result: bool) -> Run:
     name = folder.relative_to(root).as_posix() if folder != root else folder.resolve().name
     experiment = SET_ASIDE.sub("", folder.resolve().name)
@@ -133,7 +130,7 @@ def _read(folder: Path, root: Path, has_result: bool) -> Run:
         return Run(folder, name, experiment, "broken", str(error), {}, made)
     if "made" in result:
         made = datetime.datetime.fromisoformat(result["made"])
-    experiment = result["experiment"]
+    experiment = result["experiment"].partition("/")[0]  # mnist_fnn/image is one of two networks of a command
     if not result["finished"]:
         return Run(folder, name, experiment, "failed", "no run of it kept a finite loss", result, made)
     small = result["config"].get("quick") or result["dataset"]["name"] in STAND_INS
