@@ -61,8 +61,8 @@ class HeldLSTMCell(LSTMCell):
         super().__init__(in_features, features, **options)
         self.held = held
 
-    def gates(self, h, x):
-        gates = super().gates(h, x)
+    def gates(self, a):
+        gates = super().gates(a)
         return gates if self.held == "none" else gates | {self.held: jnp.ones_like(gates[self.held])}
 
 

@@ -127,15 +127,15 @@ FEW = 32
 networks of 5 units takes a quarter of the time without one)."""
 
 
-def _affine(x: Shaped[Array, "*b d"], w: nnx.Param, b: nnx.Param | None) -> Float[Array, "*b h"]:
-    weights = w[...]
+def product(x: Shaped[Array, "*b d"], weights: Float[Array, "d h"]) -> Float[Array, "*b h"]:
+    """``x W``, of integers that of the one-hot vectors that they stand for."""
     if jnp.issubdtype(x.dtype, jnp.integer):
-        product = weights[x[..., 0]]
-    elif weights.size <= FEW:
-        product = jnp.sum(x[..., :, None] * weights, axis=-2)
-    else:
-        product = x @ weights
-    return product if b is None else product + b[...]
+        return weights[x[..., 0]]
+    return jnp.sum(x[..., :, None] * weights, axis=-2) if weights.size <= FEW else x @ weights
+
+
+def _affine(x: Shaped[Array, "*b d"], w: nnx.Param, b: nnx.Param | None) -> Float[Array, "*b h"]:
+    return product(x, w[...]) if b is None else product(x, w[...]) + b[...]
 
 
 def _learned(features: int, learn_carry: bool) -> nnx.Param | None:
@@ -147,7 +147,48 @@ def _start(learned: nnx.Param | None, batch_shape: tuple[int, ...], like: nnx.Pa
     return jnp.zeros(shape, like.dtype) if learned is None else jnp.broadcast_to(learned[...], shape)
 
 
-class ElmanCell(Cell):
+class AffineCell(Cell):
+    """A cell whose step is two affine maps, of what it reads, and after them elementwise arithmetic alone.
+
+        a_x = x_t W_x + b_x,    a_h = h_{t-1} W_h + b_h
+        the step = combine(carry_{t-1}, a_x, a_h)
+
+    So its inputs can be projected apart from the steps, and the gradients of its weights be formed of all steps at
+    once: see `jaxrnn.schemes`. The state ``h_t`` is the output.
+    """
+
+    w_x: nnx.Param
+    w_h: nnx.Param
+    b_x: nnx.Param | None
+    b_h: nnx.Param | None
+
+    def project(self, x: Shaped[Array, "*b d"]) -> Float[Array, "*b g"]:
+        """``a_x``: all that a step needs of its input, of any number of inputs at once."""
+        return _affine(x, self.w_x, self.b_x)
+
+    def recur(self, h: Float[Array, "*b h"]) -> Float[Array, "*b g"]:
+        """``a_h``, likewise, of what is fed back."""
+        return _affine(h, self.w_h, self.b_h)
+
+    def combine(self, carry: Carry, a_x: Float[Array, "*b g"], a_h: Float[Array, "*b g"]) -> dict[str, Array]:
+        """What a step computes after its products, by the letters of the class's equations."""
+        raise TypeError(
+            f"{type(self).__name__} does not say what follows its products: define combine(carry, a_x, a_h)"
+        )
+
+    def after(self, step: dict[str, Array]) -> Carry:
+        """The carry after a step, of what it computed."""
+        return step["h"]
+
+    def __call__(self, carry, x, *, read=None):
+        step = self.intermediates(carry, x, read=read)
+        return self.after(step), step["h"]
+
+    def intermediates(self, carry, x, *, read=None):
+        return self.combine(carry, self.project(x), self.recur(self.output(carry) if read is None else read))
+
+
+class ElmanCell(AffineCell):
     """The basic recurrent cell (Elman 1990), with tanh or ReLU.
 
         a_t = x_t W_x + b_x + h_{t-1} W_h + b_h
@@ -175,14 +216,9 @@ class ElmanCell(Cell):
         self.w_x, self.w_h, self.b_x, self.b_h = _weights(1, in_features, features, bias, init, rngs)
         self.h_0 = _learned(features, learn_carry)
 
-    def __call__(self, carry, x, *, read=None):
-        h = self.intermediates(carry, x, read=read)["h"]
-        return h, h
-
-    def intermediates(self, carry, x, *, read=None):
+    def combine(self, carry, a_x, a_h):
         nonlinearity = jnp.tanh if self.activation == "tanh" else jax.nn.relu
-        a = _affine(x, self.w_x, self.b_x) + _affine(carry if read is None else read, self.w_h, self.b_h)
-        return {"a": a, "h": nonlinearity(a)}
+        return {"a": a_x + a_h, "h": nonlinearity(a_x + a_h)}
 
     def initial_carry(self, batch_shape):
         return _start(self.h_0, batch_shape, self.w_h)
@@ -237,7 +273,7 @@ class JordanCell(Cell):
         return _start(self.y_0, batch_shape, self.w_y)
 
 
-class GRUCell(Cell):
+class GRUCell(AffineCell):
     """The gated recurrent unit (Cho et al. 2014), in PyTorch's form: the reset gate acts after the product.
 
         r_t = s(x_t W_xr + b_xr + h_{t-1} W_hr + b_hr)                 reset gate
@@ -265,13 +301,9 @@ class GRUCell(Cell):
         self.w_x, self.w_h, self.b_x, self.b_h = _weights(3, in_features, features, bias, init, rngs)
         self.h_0 = _learned(features, learn_carry)
 
-    def __call__(self, carry, x, *, read=None):
-        h = self.intermediates(carry, x, read=read)["h"]
-        return h, h
-
-    def intermediates(self, carry, x, *, read=None):
-        x_r, x_z, x_n = jnp.split(_affine(x, self.w_x, self.b_x), 3, axis=-1)
-        h_r, h_z, h_n = jnp.split(_affine(carry if read is None else read, self.w_h, self.b_h), 3, axis=-1)
+    def combine(self, carry, a_x, a_h):
+        x_r, x_z, x_n = jnp.split(a_x, 3, axis=-1)
+        h_r, h_z, h_n = jnp.split(a_h, 3, axis=-1)
         r, z = jax.nn.sigmoid(x_r + h_r), jax.nn.sigmoid(x_z + h_z)
         n = jnp.tanh(x_n + r * h_n)
         return {"r": r, "z": z, "n": n, "h": (1 - z) * n + z * carry}
@@ -280,7 +312,7 @@ class GRUCell(Cell):
         return _start(self.h_0, batch_shape, self.w_h)
 
 
-class LSTMCell(Cell):
+class LSTMCell(AffineCell):
     """Long short-term memory with a forget gate (Hochreiter and Schmidhuber 1997; Gers et al. 2000).
 
         i_t = s(x_t W_xi + b_xi + h_{t-1} W_hi + b_hi)       input gate
@@ -324,19 +356,18 @@ class LSTMCell(Cell):
         self.w_x, self.w_h, self.b_x, self.b_h = w_x, w_h, b_x, b_h
         self.h_0, self.c_0 = _learned(features, learn_carry), _learned(features, learn_carry)
 
-    def __call__(self, carry, x, *, read=None):
-        step = self.intermediates(carry, x, read=read)
-        return (step["h"], step["c"]), step["h"]
-
-    def intermediates(self, carry, x, *, read=None):
-        h, c = carry
-        gates = self.gates(h if read is None else read, x)
+    def combine(self, carry, a_x, a_h):
+        _, c = carry
+        gates = self.gates(a_x + a_h)
         c = gates["g"] * gates["i"] + c * gates["f"]
         return {**gates, "c": c, "h": jnp.tanh(c) * gates["o"]}
 
-    def gates(self, h: Float[Array, "*b h"], x: Float[Array, "*b d"]) -> dict[str, Float[Array, "*b h"]]:
-        """``i_t``, ``f_t``, ``g_t`` and ``o_t`` by their letters, from the hidden state before and the input."""
-        i, f, g, o = jnp.split(_affine(x, self.w_x, self.b_x) + _affine(h, self.w_h, self.b_h), 4, axis=-1)
+    def after(self, step):
+        return step["h"], step["c"]
+
+    def gates(self, a: Float[Array, "*b g"]) -> dict[str, Float[Array, "*b h"]]:
+        """``i_t``, ``f_t``, ``g_t`` and ``o_t`` by their letters, from the sum ``a_x + a_h``."""
+        i, f, g, o = jnp.split(a, 4, axis=-1)
         return {"i": jax.nn.sigmoid(i), "f": jax.nn.sigmoid(f), "g": jnp.tanh(g), "o": jax.nn.sigmoid(o)}
 
     def initial_carry(self, batch_shape):
@@ -450,7 +481,7 @@ class TimeGatedLSTMCell(LSTMCell):
         h, c, time = carry
         if isinstance(x, tuple):
             x, time = x
-        gates = self.gates(h if read is None else read, x)
+        gates = self.gates(self.project(x) + self.recur(h if read is None else read))
         k = jnp.broadcast_to(time_gate(time, self.tau, self.s[...], self.r_on, self.leak), c.shape)
         proposed = gates["g"] * gates["i"] + c * gates["f"]
         c = k * proposed + (1 - k) * c

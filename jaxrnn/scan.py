@@ -7,7 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrnn import schemes
 from jaxrnn.cells import Cell
+from jaxrnn.schemes import Scheme, where
 from jaxrnn.typing import Array, ArrayLike, Bool, Carry, Int, Key, Shaped
 
 
@@ -28,6 +30,7 @@ def unroll(
     reverse: bool = False,
     factor: int = 1,
     remat: int | None = None,
+    scheme: Scheme | None = None,
 ) -> tuple[Carry, Shaped[Array, "*b t h"]]:
     """The cell applied to every time step in turn: the carry after the last step, and the outputs of all of them.
 
@@ -46,13 +49,16 @@ def unroll(
             place of what it needs of all ``t`` steps, the backward pass finds ``t / remat`` carries and works out what
             it needs of ``remat`` steps at a time, for about one more forward pass. Below ``2 * remat`` steps nothing
             may be spared. Changes no number beyond rounding.
+        scheme: how the same numbers are worked out, see `jaxrnn.schemes`; not given, the reference here, and in
+            training the one that is fastest. All but the reference are for derivatives in reverse mode only.
 
     A masked step holds the carry and outputs zero, a row of length 0 returns its initial carry, and NaN or infinity in
     padding reaches neither values nor gradients: padded equals unpadded, in value and gradient.
 
     Raises:
         ValueError: shapes that do not fit together, both ``lengths`` and ``mask``, a length beyond the time axis, a
-            carry whose leaves do not lead with the batch dimensions, or a ``remat`` below 1.
+            carry whose leaves do not lead with the batch dimensions, a ``remat`` below 1, or a scheme that is not for
+            this cell or for resets.
     """
     if remat is not None and remat < 1:
         raise ValueError(f"remat must be at least 1, the steps from one kept carry to the next, not {remat}")
@@ -78,16 +84,26 @@ def unroll(
     def step(carry, inputs):
         x, keep, again, step_key = inputs
         if again is not None:
-            carry = _where(again if keep is None else again & keep, start, carry)
+            carry = where(again if keep is None else again & keep, start, carry)
         if keep is not None:
-            x = _where(keep, x, 0)  # before the cell: what is in the padding must not enter, or its gradient is NaN
+            x = where(keep, x, 0)  # before the cell: what is in the padding must not enter, or its gradient is NaN
         new, y = cell(carry, x) if step_key is None else cell(carry, x, key=step_key)  # type: ignore[call-arg]
         if keep is not None:
-            new, y = _where(keep, new, carry), _where(keep, y, 0)
+            new, y = where(keep, new, carry), where(keep, y, 0)
         return new, y
 
     def steps(carry, inputs):
         return jax.lax.scan(step, carry, inputs, reverse=reverse, unroll=factor)
+
+    if scheme is None:
+        scheme = schemes.chosen(cell, reset=reset is not None)
+    if scheme != "reference":
+        schemes.check(scheme, cell, reset=reset is not None)
+        xs = xs if mask is None else where(mask, xs, 0)  # products of all steps read it: no NaN may be left in it
+
+        def steps(carry, inputs):  # noqa: F811
+            xs, mask, _, _ = inputs
+            return schemes.scan(scheme, cell, carry, xs, mask, reverse=reverse, factor=factor)
 
     time_major = jax.tree.map(lambda a: jnp.moveaxis(a, len(batch_shape), 0), (xs, mask, reset))
     inputs = (*time_major, keys)
@@ -114,17 +130,6 @@ def _in_blocks(
         return carry, ys
     carry, zs = block(carry, jax.tree.map(lambda a: a[short], inputs))
     return carry, jax.tree.map(lambda y, z: jnp.concatenate([z, y] if reverse else [y, z]), ys, zs)
-
-
-def _where(flags: Bool[Array, "*b"], tree: Any, other: Any) -> Any:
-    """``tree`` in the rows whose flag is true, ``other`` (a like tree, or one number) elsewhere."""
-
-    def pick(leaf, alternative):
-        return jnp.where(flags.reshape(flags.shape + (1,) * (leaf.ndim - flags.ndim)), leaf, alternative)
-
-    if isinstance(other, int):
-        return jax.tree.map(lambda leaf: pick(leaf, other), tree)
-    return jax.tree.map(pick, tree, other)
 
 
 def _batch_and_time(xs: Any) -> tuple[tuple[int, ...], int]:

@@ -24,6 +24,7 @@ import optax
 from flax import nnx
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from jaxrnn import schemes
 from jaxrnn.cells import zero_where_fixed
 from jaxrnn.typing import Array, ArrayLike, Bool, Float, Int, Key
 
@@ -275,6 +276,7 @@ def _transformation(task: Task, hparams: Hparams) -> optax.GradientTransformatio
     return optax.chain(optax.clip_by_global_norm(hparams.clip_norm), task.optimiser(hparams))
 
 
+@schemes.automatic()
 def segment(
     task: Task,
     run: Run,
@@ -408,6 +410,7 @@ def _draw(data: Stream, key: Key[Array, ""], n: int) -> tuple[Any, Any]:
     return data.draw(key, n) if data.kept is None else data.draw(key, n, data.kept)
 
 
+@schemes.automatic()
 def evaluate(
     task: Task,
     model: Any,
@@ -510,6 +513,7 @@ def width(parameters: int, batch: int) -> int:
     return 2 ** min(4, max(0, math.floor(math.log2(4e6 / (parameters * batch)))))
 
 
+@schemes.automatic()
 def memory_per_run(task: Task, hparams: Hparams, train: Data, *, keep_best: bool = False) -> int:
     """About how many bytes a run needs while it trains: its state, its gradients, and what they are computed from.
 
