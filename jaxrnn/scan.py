@@ -1,5 +1,6 @@
 """The scan over time: one cell, unrolled over whole sequences, with masks and resets."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -96,7 +97,7 @@ def unroll(
         return jax.lax.scan(step, carry, inputs, reverse=reverse, unroll=factor)
 
     if scheme is None:
-        scheme = schemes.chosen(cell, reset=reset is not None)
+        scheme = schemes.chosen(cell, math.prod(batch_shape), reset=reset is not None)
     if scheme != "reference":
         schemes.check(scheme, cell, reset=reset is not None)
         xs = xs if mask is None else where(mask, xs, 0)  # products of all steps read it: no NaN may be left in it

@@ -74,7 +74,7 @@ GRADIENTS: dict[type[Cell], Gradient] = {
 
 def scan(
     scheme: Scheme,
-    cell: AffineCell,
+    cell: Any,
     carry: Carry,
     xs: Shaped[Array, "t *b d"],
     mask: Bool[Array, "t *b"] | None,
@@ -87,7 +87,8 @@ def scan(
     What is in the padding of ``xs`` is finite. A learned initial carry has its gradient by way of ``carry``.
     """
     gradient = GRADIENTS[type(cell)]
-    precision = jax.config.jax_default_matmul_precision  # the caller's: the backward pass is traced after it returns
+    # the caller's: the backward pass is traced when the caller has returned
+    precision = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
     steps = partial(jax.lax.scan, reverse=reverse, unroll=factor)
     steps_back = partial(jax.lax.scan, reverse=not reverse, unroll=factor)
 
@@ -190,9 +191,9 @@ def automatic() -> Iterator[None]:
         _automatic.reset(token)
 
 
-def chosen(cell: Cell, *, reset: bool) -> Scheme:
+def chosen(cell: Cell, rows: int, *, reset: bool) -> Scheme:
     """The scheme of an `unroll` that is not told which."""
-    return "reference" if reset or not _automatic.get() else fastest(cell)
+    return "reference" if reset or not _automatic.get() else fastest(cell, rows)
 
 
 def check(scheme: Scheme, cell: Cell, *, reset: bool) -> None:
@@ -206,5 +207,32 @@ def check(scheme: Scheme, cell: Cell, *, reset: bool) -> None:
         raise ValueError(f"scheme={scheme!r} knows no resets: leave it out")
 
 
-def fastest(cell: Cell) -> Scheme:
-    return "collected" if type(cell) in GRADIENTS else "reference"
+Size = Literal["small", "few rows", "many rows"]
+"""What decides: a cell of up to 32 units, or a larger one with fewer than 48 rows a device, or with more."""
+
+SIZES: tuple[Size, ...] = get_args(Size)
+
+FASTEST_ON_CPU: dict[type[Cell], dict[Size, Scheme]] = {
+    ElmanCell: {"small": "ahead", "few rows": "ahead", "many rows": "collected"},
+    GRUCell: {"small": "ahead", "few rows": "collected", "many rows": "stepwise"},
+    LSTMCell: {"small": "ahead", "few rows": "collected", "many rows": "collected"},
+}
+"""The fastest scheme, as ``python -m experiments.benchmark --rows schemes`` measures it.
+
+Of a small cell a step is mostly the time from one operation to the next: the fewer of them in it, the better. Of a
+larger one it is products, and of few rows the sums of the weights' gradients, which are as large as the weights however
+few the rows: to collect spares them. With many rows a sum at every step costs little, and what is collected is as much
+to write and read: that of the GRU most, as its ``d a_x`` and ``d a_h`` are two.
+"""
+
+
+def size(features: int, rows: int) -> Size:
+    return "small" if features <= 32 else "few rows" if rows < 48 else "many rows"
+
+
+def fastest(cell: Cell, rows: int) -> Scheme:
+    """The scheme that training takes for so many rows at once on a device; on accelerators, where nothing has been
+    measured yet, the one with the fewest operations in a step."""
+    if type(cell) not in GRADIENTS:
+        return "reference"
+    return FASTEST_ON_CPU[type(cell)][size(cell.features, rows)] if jax.default_backend() == "cpu" else "ahead"

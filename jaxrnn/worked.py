@@ -283,5 +283,6 @@ def unit_difference(network: Classifier) -> Float[Array, ""]:
     read of them (rows of W and V).
     """
     cell = cell_of(network)
+    assert cell.b_x is not None
     by_unit = [cell.w_x[...].T, cell.w_h[...].T, cell.b_x[...][:, None], cell.w_h[...], network.head.kernel[...]]
     return jnp.max(jnp.stack([jnp.max(jnp.ptp(weights, axis=0)) for weights in by_unit]))
