@@ -1,16 +1,10 @@
-"""How the benchmark measures: our trainer and PyTorch's network, turns in a race, and what they come to.
-
-What the training steps of `experiments.benchmark`, the sweeps of `experiments.benchmark_sweeps`, the language models of
-`experiments.benchmark_text` and the reviews of `experiments.benchmark_reviews` share. Not a command itself.
-"""
+"""How the benchmark measures: our trainer, turns in a race, and what they come to. Not a command itself."""
 
 import itertools
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
-from importlib.util import find_spec
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -18,10 +12,11 @@ import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
 
-from jaxrnn.cells import CELLS
-from jaxrnn.interop import to_torch_state_dict
+from experiments.floor import Floor, Speeds, Work, floor
+from experiments.peers import Trainer
+from jaxrnn.data import Dataset
 from jaxrnn.layers import stack
-from jaxrnn.models import Classifier, LanguageModel, TextClassifier
+from jaxrnn.models import Classifier
 from jaxrnn.train import Data, Devices, Hparams, Programs, Task, example_of, spread
 from jaxrnn.typing import Array, Bias, Key
 
@@ -44,22 +39,15 @@ class Shape(NamedTuple):
         return f"{self.time} x {self.features} -> {self.hidden} -> {self.classes}, batch {self.batch}"
 
 
-class Trainer(Protocol):
-    """Takes so many training steps, waits until all is done, and gives a loss: the last step's where not said
-    otherwise."""
-
-    def __call__(self, steps: int, /) -> float: ...
-
-
 # What trains.
 
 
-def maker(cell: str, shape: Shape, bias: Bias = "torch") -> Callable[[nnx.Rngs, Hparams], Classifier]:
-    """A `Task`'s ``make_model``: a layer of any registered cell and a linear head, initialised as PyTorch does."""
+def maker(cell: str, shape: Shape, bias: Bias = "torch", layers: int = 1) -> Callable[[nnx.Rngs, Hparams], Classifier]:
+    """A `Task`'s ``make_model``: layers of any registered cell and a linear head, initialised as PyTorch does."""
 
     def make_model(rngs, hparams):
-        layers = stack(cell, shape.features, [shape.hidden], init="pytorch", bias=bias, rngs=rngs)
-        return Classifier(layers, shape.classes, init="pytorch", rngs=rngs)
+        made = stack(cell, shape.features, [shape.hidden] * layers, init="pytorch", bias=bias, rngs=rngs)
+        return Classifier(made, shape.classes, init="pytorch", rngs=rngs)
 
     return make_model
 
@@ -114,42 +102,22 @@ def _programs(task: Task, mesh: Mesh, runs: int) -> Programs:
     return Programs(task, mesh, runs)
 
 
-TORCH: dict[str, tuple[str, dict[str, str]]] = {
-    "elman": ("RNN", {"nonlinearity": "tanh"}),
-    "elman_relu": ("RNN", {"nonlinearity": "relu"}),
-    "gru": ("GRU", {}),
-    "lstm": ("LSTM", {}),
-}
-"""PyTorch's module, and its options, for those of our cells that it has."""
-
-
-def torch_weights(model: Classifier | LanguageModel | TextClassifier) -> dict[str, np.ndarray]:
-    """The weights of our model's layers and head by the names that they have in a `torch_network`."""
-    rnn = {f"rnn.{name}": tensor.numpy() for name, tensor in to_torch_state_dict(model.layers).items()}
-    kernel, bias = (np.array(param) for param in (model.head.kernel, model.head.bias))
-    return {**rnn, "head.weight": kernel.T, "head.bias": bias}
-
-
-def torch_network(cell: str, weights: Mapping[str, np.ndarray]) -> Any:
-    """PyTorch's layers and linear head, ``network["rnn"]`` and ``network["head"]``, of one of the cells of `TORCH`."""
-    import torch
-    from torch import nn
-
-    kind, options = TORCH[cell]
-    features = weights["rnn.weight_ih_l0"].shape[1]
-    classes, hidden = weights["head.weight"].shape
-    layers = sum(name.startswith("rnn.weight_ih") for name in weights)
-    rnn = getattr(nn, kind)(features, hidden, layers, batch_first=True, **options)
-    network = nn.ModuleDict({"rnn": rnn, "head": nn.Linear(hidden, classes)})
-    network.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
-    return network
-
-
-def installed(package: str) -> bool:
-    return find_spec(package) is not None
-
-
 # How it is timed.
+
+
+class Way(NamedTuple):
+    """How the rows are measured."""
+
+    rounds: int
+    """In each of which every library has one turn."""
+    devices: int | None = None
+    """How many devices ours uses at most; all where not given."""
+    quick: bool = False
+    alone: bool = False
+    """Whether each library also trains in a process of its own, for its memory and compilation."""
+    dataset: Dataset | None = None
+    """Of the commands."""
+
 
 K = TypeVar("K")
 
@@ -173,39 +141,16 @@ def race(trainers: Mapping[K, Trainer], steps: int | Mapping[K, int], rounds: in
     return times
 
 
-def flops(cell: str, shape: Shape) -> float:
-    """The floating-point operations of the matrix products that a training step cannot do without.
-
-    A product of (m, k) and (k, n) is 2*m*n*k operations, and each of its two gradients as many again; the gradient of
-    the inputs is not needed. The products are those of the cell's matrices, at every time step, and of the head's, at
-    the last one.
-    """
-    made = nnx.eval_shape(lambda: CELLS[cell](shape.features, shape.hidden, rngs=nnx.Rngs(0)))
-    products = 3 * shape.hidden * shape.classes
-    for weight in jax.tree.leaves(made):
-        if weight.ndim == 2:
-            reads_inputs = weight.shape[0] == shape.features  # no width of a shape here is the hidden one too
-            products += (2 if reads_inputs else 3) * math.prod(weight.shape) * shape.time
-    return 2.0 * shape.batch * products
-
-
-_product = jax.jit(jnp.matmul)
-
-
-def product_speed(size: int, devices: Sequence[jax.Device]) -> float:
-    """GFLOP/s of square float32 products of ``size``, the best of three; CPU devices share all cores: one uses them."""
-    used = devices[:1] if devices[0].platform == "cpu" else devices
-    matrices = [jax.device_put(np.ones((size, size), np.float32), device) for device in used]
-    jax.block_until_ready([_product(matrix, matrix) for matrix in matrices])
-    best = math.inf
-    for _ in range(3):
-        clock = time.perf_counter()
-        jax.block_until_ready([_product(matrix, matrix) for matrix in matrices])
-        best = min(best, time.perf_counter() - clock)
-    return len(used) * 2 * size**3 / best / 1e9
-
-
 # What it comes to.
+
+
+class Alone(NamedTuple):
+    """What a library took in a process of its own."""
+
+    peak_mib: float
+    """By how much its memory rose at most since all was imported and the data were there."""
+    compile_s: float
+    """By how many seconds its first training step took longer than its second."""
 
 
 class Measured(NamedTuple):
@@ -216,50 +161,77 @@ class Measured(NamedTuple):
     times: Mapping[str, Sequence[float]]
     """By library: ``ours``, and those of the others that there are."""
     parameters: int
-    flops: float = math.nan
+    work: Work | None = None
+    """What no library can do without, of what takes these times; of which it is not known, None."""
+    alone: Mapping[str, Alone] = {}
+    """By library, where it was measured."""
 
-    def floor(self, speed: float) -> float:
-        """The milliseconds of the matrix products alone, at ``speed`` (GFLOP/s); NaN where they are not counted."""
-        return self.flops / speed / 1e6
+    def floor(self, speeds: Speeds | None) -> Floor | None:
+        """The milliseconds that the work takes at these speeds, where both are known."""
+        return None if self.work is None or speeds is None else floor(self.work, speeds)
+
+    @property
+    def peers(self) -> list[str]:
+        """The other libraries."""
+        return [library for library in self.times if library != "ours"]
+
+    @property
+    def fastest(self) -> str | None:
+        """The peer with the smallest median."""
+        return min(self.peers, key=lambda library: np.median(self.times[library]), default=None)
 
     def ratio(self, library: str) -> np.ndarray:
         """How many times as long as ours a library took, ``(rounds,)``: above 1 we are faster."""
         return np.array(self.times[library]) / np.array(self.times["ours"])
 
-    def metrics(self, speed: float) -> dict[str, Any]:
+    def metrics(self, speeds: Speeds | None) -> dict[str, Any]:
         """By the names in ``result.json``, one number a round."""
         named: dict[str, Any] = {f"{self.row}_parameters": self.parameters}
         for library, times in self.times.items():
             named[f"{self.row}_{library}_{self.unit}"] = times
             if library != "ours":
                 named[f"{self.row}_ratio_{library}"] = self.ratio(library)
-        if math.isfinite(floor := self.floor(speed)):
-            named |= {f"{self.row}_floor_ms": floor, f"{self.row}_over_floor": np.array(self.times["ours"]) / floor}
+        if self.fastest is not None:
+            named[f"{self.row}_ratio_fastest"] = self.ratio(self.fastest)
+        if (least := self.floor(speeds)) is not None:
+            named[f"{self.row}_floor_{self.unit}"] = least.ms
+            named[f"{self.row}_over_floor"] = np.array(self.times["ours"]) / least.ms
+        for library, alone in self.alone.items():
+            named |= {f"{self.row}_{library}_{what}": value for what, value in alone._asdict().items()}
         return named
 
-    def lines(self, speed: float) -> Iterator[dict[str, Any]]:
-        """The lines of ``benchmark.csv``, one a library: ours, PyTorch and Flax, empty for one that is not there, and
-        what else was measured."""
-        floor = self.floor(speed) if math.isfinite(self.floor(speed)) else None
-        for library in dict.fromkeys(("ours", "torch", "flax", *self.times)):
-            there = library in self.times
+    def lines(self, speeds: Speeds | None) -> Iterator[dict[str, Any]]:
+        """The lines of ``benchmark.csv``, one a library: ours and each peer that there is, and what is known of all."""
+        least = self.floor(speeds)
+        for library, times in self.times.items():
+            alone = self.alone.get(library)
             yield {
                 **{"row": self.row, "library": library, "unit": self.unit, "parameters": self.parameters},
-                **quartiles(self.times[library] if there else None),
-                **quartiles(self.ratio(library) if there and library != "ours" else None, "ratio_"),
-                "floor": floor,
-                "over_floor": np.median(self.times[library]) / floor if there and floor else None,
+                **quartiles(times),
+                **quartiles(None if library == "ours" else self.ratio(library), "ratio_"),
+                "fastest_peer": self.fastest == library,
+                "floor": None if least is None else least.ms,
+                "bound": None if least is None else least.bound,
+                "over_floor": None if least is None else np.median(times) / least.ms,
+                "peak_mib": None if alone is None else alone.peak_mib,
+                "compile_s": None if alone is None else alone.compile_s,
             }
 
 
 class Outcome(NamedTuple):
     """What measuring a row comes to."""
 
-    measured: Measured
-    warming: float
+    measured: Sequence[Measured] = ()
+    warming: float = 0.0
     """The seconds until everything was compiled and ready."""
-    costs: Sequence[dict[str, Any]] = ()
-    """The lines of ``sweeps.csv``: of a sweep, what a run costs by the number of runs."""
+    metrics: Mapping[str, Any] = {}
+    """Beside those of what was measured."""
+    tables: Mapping[str, Sequence[dict[str, Any]]] = {}
+    """Lines of further tables by their name."""
+
+    def named(self, speeds: Speeds | None) -> dict[str, Any]:
+        """All metrics by their names."""
+        return {key: value for one in self.measured for key, value in one.metrics(speeds).items()} | dict(self.metrics)
 
 
 def quartiles(values: Any, prefix: str = "") -> dict[str, float | None]:

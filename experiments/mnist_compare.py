@@ -17,7 +17,7 @@ from rich.console import Console
 from experiments import mnist, mnist_analysis, mnist_fnn, mnist_gru, mnist_lstm, mnist_recurrent, mnist_rnn
 from experiments.mnist import MnistSettings
 from experiments.mnist_trained import DIRECTIONS, digit_box, logits
-from experiments.peers import FLAX, FlaxClassifier
+from experiments.peer_flax import FLAX, FlaxClassifier
 from jaxrnn import plots, runfolder
 from jaxrnn.command import Stopped, command, stop_requests
 from jaxrnn.comparison import Finding, Part, compare

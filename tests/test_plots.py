@@ -159,67 +159,6 @@ def test_matplotlib_is_imported_late_and_pyplot_never():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr == ""
 
 
-def timing(name, library, median, *, unit="ms", floor=None):
-    quartiles = {"lower_quartile": median and median - 1, "upper_quartile": median and median + 2}
-    return {"row": name, "library": library, "unit": unit, "median": median, "floor": floor, **quartiles}
-
-
-def dots(axes):
-    return [(*points(bar.lines[0])[0], bar.lines[0].get_marker()) for bar in axes.containers]
-
-
-def test_timings_are_dots_by_library_with_whiskers_and_a_floor():
-    gru = [timing("gru", library, median, floor=5) for library, median in (("ours", 10), ("torch", 20), ("flax", None))]
-    lines = [*gru, timing("lstm", "ours", 30), timing("command", "ours", 70, unit="s")]
-    figure = plots.timings(lines, "fast")
-    steps, command = figure.axes
-    assert dots(steps) == [(10, -0.26, "o"), (20, 0, "s"), (30, 0.74, "o")] and dots(command) == [(70, -0.26, "o")]
-    whisker = steps.containers[0].lines[2][0].get_segments()[0]
-    np.testing.assert_allclose(whisker, [(9, -0.26), (12, -0.26)])
-    floors = [line for line in steps.lines if list(line.get_xdata()) == [5, 5]]
-    assert floors and list(floors[0].get_ydata()) == [-0.38, 0.38]
-    assert [text.get_text() for text in steps.texts] == ["10.0", "20.0", "30.0"]
-    assert [axes.get_xlabel() for axes in figure.axes] == [
-        "one training step (ms)",
-        "from the start of the process (s)",
-    ]
-    assert [label.get_text() for label in steps.get_yticklabels()] == ["gru", "lstm"]
-    said = "dots: medians, whiskers: interquartile ranges"
-    assert words(figure) == [said, "jaxrnn", "PyTorch", "floor (matrix products alone)"]
-    assert steps.get_xlim()[0] == 0 and figure.get_suptitle() == "fast"
-
-
-def test_timings_of_one_unit_are_one_panel_and_nothing_is_cut_off(tmp_path):
-    libraries = ("ours", "torch", "flax")
-    lines = [timing(cell, library, 12.345) for cell in ("elman", "elman_relu") for library in libraries]
-    figure = plots.timings(lines, "")
-    (axes,) = figure.axes
-    assert [text.get_text() for text in axes.texts] == ["12.3"] * 6
-    assert_legible(figure, tmp_path / "a.png")
-
-
-def test_timings_of_four_units_have_room_for_four_panels(tmp_path):
-    figure = plots.timings([timing("gru", "ours", 12.3, unit=unit) for unit in ("s", "us", "ms_review", "ms")], "")
-    assert [axes.get_xlabel() for axes in figure.axes] == [
-        "one training step (ms)",
-        "one character written (\N{MICRO SIGN}s)",
-        "one review trained on (ms)",
-        "from the start of the process (s)",
-    ]
-    assert_legible(figure, tmp_path / "a.png")
-
-
-def test_timings_of_reviews_have_packed_sequences_below_padded_ones(tmp_path):
-    medians = {"ours": 8, "torch": 20, "flax": None, "torch_packed": 80}
-    lines = [timing("imdb_gru", library, median, unit="ms_review") for library, median in medians.items()]
-    figure = plots.timings([*lines, *(timing("gru", library, 10) for library in ("ours", "torch", "flax"))], "")
-    steps, reviews = figure.axes
-    assert dots(steps) == [(10, -0.26, "o"), (10, 0, "s"), (10, 0.26, "^")]
-    assert dots(reviews) == [(8, -0.26, "o"), (20, 0, "s"), (80, 0.26, "D")]
-    assert words(figure)[1:] == ["jaxrnn", "PyTorch", "PyTorch, packed", "Flax"]
-    assert_legible(figure, tmp_path / "a.png")
-
-
 def test_long_titles_are_wrapped_and_not_cut_off(tmp_path):
     assert_legible(plots.learning_curves([accuracies(0, 1, 0.5)], "a long title " * 11), tmp_path / "a.png")
 

@@ -11,14 +11,15 @@ def line(row, library, runs, median):
     }
 
 
-def test_cost_per_run_is_a_panel_for_each_sweep_with_pytorch_as_a_level(tmp_path):
+def test_cost_per_run_is_a_panel_for_each_sweep_with_others_as_levels(tmp_path):
     numbers = [2**power for power in range(8)]
     costs = {"sweep_elman": 0.5, "sweep_lstm": 2.0, "sweep_tiny": 0.05}
     rows = [line(name, "ours", runs, cost * (1 + 1 / runs)) for name, cost in costs.items() for runs in numbers]
-    figure = cost_per_run([*rows, *(line(name, "torch", 32, 1.5) for name in costs)], "what a run costs")
+    others = [line(name, library, 32, cost) for name in costs for library, cost in (("torch", 1.5), ("flax", 1.0))]
+    figure = cost_per_run([*rows, *others], "what a run costs")
     elman, lstm, tiny = figure.axes
     for axes, (name, cost) in zip(figure.axes, costs.items(), strict=True):
-        ours, torch = axes.lines
+        ours, torch, _ = axes.lines
         assert points(ours) == [(runs, cost * (1 + 1 / runs)) for runs in numbers]
         assert list(torch.get_ydata()) == [1.5, 1.5] and torch.get_linestyle() == ":"
         assert axes.get_title() == name and axes.get_xscale() == axes.get_yscale() == "log"
@@ -27,7 +28,7 @@ def test_cost_per_run_is_a_panel_for_each_sweep_with_pytorch_as_a_level(tmp_path
     assert elman.get_ylim() == tiny.get_ylim()
     assert (elman.get_xlabel(), elman.get_ylabel()) == ("runs at once", "training step of one run (ms)")
     said = "line: medians, band: interquartile ranges"
-    assert words(figure) == [said, "jaxrnn", "PyTorch, a process for each core, 32 runs"]
+    assert words(figure) == [said, "jaxrnn", "PyTorch, a process for each core, 32 runs", "Flax, side by side, 32 runs"]
     assert_legible(figure, tmp_path / "a.png")
 
 

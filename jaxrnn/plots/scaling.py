@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+_WAYS = {"torch": "a process for each core", "flax": "side by side"}
+"""How other libraries train many runs."""
+
+
 def cost_per_run(rows: Sequence[Mapping[str, Any]], title: str) -> "Figure":
     """Milliseconds of a training step of one run against the number of runs, a panel for each thing measured.
 
@@ -32,7 +36,7 @@ def cost_per_run(rows: Sequence[Mapping[str, Any]], title: str) -> "Figure":
         for row in rows:
             if row["row"] == name and row["library"] != "ours":
                 library = LIBRARIES[row["library"]]
-                label = f"{library.name}, a process for each core, {row['runs']} runs"
+                label = f"{library.name}, {_WAYS[row['library']]}, {row['runs']} runs"
                 entries[label] = axes.axhline(row["median"], color=library.look.colour, linestyle=":", linewidth=3)
         numbers = [row["runs"] for row in mine]
         axes.set_xticks(numbers, numbers)
