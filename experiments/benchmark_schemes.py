@@ -31,7 +31,7 @@ SHAPES: dict[Size, Shape] = {
 
 LITTLE = {size: shape._replace(time=4, steps=2) for size, shape in SHAPES.items()}
 
-NAMES: dict[str, type[Cell]] = {name: kind for name, kind in CELLS.items() if kind in FASTEST_ON_CPU}  # type: ignore[misc]
+NAMES: dict[str, type[Cell]] = {name: kind for name, kind in CELLS.items() if kind in FASTEST_ON_CPU}
 """The cells of the table by name; a variant of one, such as that with ReLU, is not measured again."""
 
 

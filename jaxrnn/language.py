@@ -14,7 +14,7 @@ import numpy as np
 import optax
 
 from jaxrnn.errors import DataError
-from jaxrnn.train import Chunks, Hparams, Stateful, Stream
+from jaxrnn.train import Chunks, Hparams, Stateful, Stream, is_largest
 from jaxrnn.typing import Array, Bool, Float, Int, Key, Shaped
 
 CHUNK = 500
@@ -133,7 +133,7 @@ def _each(logits: Float[Array, "*b v"], y: Int[Array, "*b"]) -> tuple[Shaped[Arr
     """Of every step, the cross-entropy and whether the likeliest id is right."""
     y = y.astype(jnp.int32)
     loss = optax.softmax_cross_entropy_with_integer_labels(logits, y)
-    return loss, (jnp.argmax(logits, -1) == y).astype(loss.dtype)
+    return loss, is_largest(logits, y)
 
 
 def _named(loss: Float[Array, "b"], accuracy: Float[Array, "b"]) -> dict[str, Float[Array, "b"]]:

@@ -59,7 +59,7 @@ def unroll(
     Raises:
         ValueError: shapes that do not fit together, both ``lengths`` and ``mask``, a length beyond the time axis, a
             carry whose leaves do not lead with the batch dimensions, a ``remat`` below 1, or a scheme that is not for
-            this cell or for resets.
+            this cell.
     """
     if remat is not None and remat < 1:
         raise ValueError(f"remat must be at least 1, the steps from one kept carry to the next, not {remat}")
@@ -97,14 +97,14 @@ def unroll(
         return jax.lax.scan(step, carry, inputs, reverse=reverse, unroll=factor)
 
     if scheme is None:
-        scheme = schemes.chosen(cell, math.prod(batch_shape), reset=reset is not None)
+        scheme = schemes.chosen(cell, math.prod(batch_shape))
     if scheme != "reference":
-        schemes.check(scheme, cell, reset=reset is not None)
+        schemes.check(scheme, cell)
         xs = xs if mask is None else where(mask, xs, 0)  # products of all steps read it: no NaN may be left in it
 
         def steps(carry, inputs):  # noqa: F811
-            xs, mask, _, _ = inputs
-            return schemes.scan(scheme, cell, carry, xs, mask, reverse=reverse, factor=factor)
+            xs, mask, reset, _ = inputs
+            return schemes.scan(scheme, cell, carry, xs, mask, reset, start, reverse=reverse, factor=factor)
 
     time_major = jax.tree.map(lambda a: jnp.moveaxis(a, len(batch_shape), 0), (xs, mask, reset))
     inputs = (*time_major, keys)

@@ -78,25 +78,32 @@ def scan(
     carry: Carry,
     xs: Shaped[Array, "t *b d"],
     mask: Bool[Array, "t *b"] | None,
+    reset: Bool[Array, "t *b"] | None,
+    start: Carry | None,
     *,
     reverse: bool,
     factor: int,
 ) -> tuple[Carry, Float[Array, "t *b h"]]:
     """The scan of `jaxrnn.scan.unroll`, time first, under a scheme that is not the reference.
 
-    What is in the padding of ``xs`` is finite. A learned initial carry has its gradient by way of ``carry``.
+    What is in the padding of ``xs`` is finite. Where there are resets, ``start`` is what the carry then becomes. A
+    learned initial carry has its gradient by way of ``carry`` and ``start``.
     """
+    if reset is not None and mask is not None:
+        reset = reset & mask
     gradient = GRADIENTS[type(cell)]
     # the caller's: the backward pass is traced when the caller has returned
     precision = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
     steps = partial(jax.lax.scan, reverse=reverse, unroll=factor)
     steps_back = partial(jax.lax.scan, reverse=not reverse, unroll=factor)
 
-    def forward(cell, carry, xs, mask, *, keep):
+    def forward(cell, carry, start, xs, flags, *, keep):
         ahead = scheme == "ahead"
 
         def step(carry, given):
-            x, real = given
+            x, (real, again) = given
+            if again is not None:
+                carry = where(again, start, carry)
             h = cell.output(carry)
             a_h = cell.recur(h)
             made = cell.combine(carry, x if ahead else cell.project(x), a_h)
@@ -106,20 +113,20 @@ def scan(
                 new, y = where(real, new, carry), where(real, y, 0)
             return new, (y, kept)
 
-        carry, (ys, kept) = steps(step, carry, (cell.project(xs) if ahead else xs, mask))
-        return (carry, ys), (cell, xs, mask, kept)
+        carry, (ys, kept) = steps(step, carry, (cell.project(xs) if ahead else xs, flags))
+        return (carry, ys), (cell, xs, flags, kept)
 
     @jax.custom_vjp
-    def run(cell, carry, xs, mask):
-        return forward(cell, carry, xs, mask, keep=False)[0]
+    def run(cell, carry, start, xs, flags):
+        return forward(cell, carry, start, xs, flags, keep=False)[0]
 
     def backward(kept, d_out):
-        cell, xs, mask, (hs, kept) = kept
+        cell, xs, flags, (hs, kept) = kept
         stepwise = scheme == "stepwise"
         w_h_transposed = cell.w_h[...].T  # here, once, and not by every step's product
 
         def step(d, given):
-            (d_carry, d_cell), (x, h, kept, d_y, real) = d, given
+            (d_carry, d_start, d_cell), (x, h, kept, d_y, (real, again)) = d, given
             d_new = _with_output(d_carry, d_y)
             if real is not None:
                 d_new = where(real, d_new, 0)
@@ -127,22 +134,30 @@ def scan(
             d_before = _with_output(d_before, product(d_h, w_h_transposed))
             if real is not None:
                 d_before = where(real, d_before, d_carry)
+            if again is not None:
+                d_start = jax.tree.map(jnp.add, d_start, where(again, d_before, 0))
+                d_before = where(again, zero, d_before)
             if stepwise:
                 d_cell = jax.tree.map(jnp.add, d_cell, _of_weights(cell, x, h, d_x, d_h))
             # of one array both times, one is handed on
-            return (d_before, d_cell), (d_x, None if stepwise or d_x is d_h else d_h)
+            return (d_before, d_start, d_cell), (d_x, None if stepwise or d_x is d_h else d_h)
 
         with jax.default_matmul_precision(precision):
-            none_yet = jax.tree.map(jnp.zeros_like, cell) if stepwise else None
-            given = (xs if stepwise else None, hs, kept, d_out[1], mask)
-            (d_carry, d_cell), (d_x, d_h) = steps_back(step, (d_out[0], none_yet), given)
+            zero = jax.tree.map(jnp.zeros_like, d_out[0])
+            begin = (
+                d_out[0],
+                None if start is None else zero,
+                jax.tree.map(jnp.zeros_like, cell) if stepwise else None,
+            )
+            given = (xs if stepwise else None, hs, kept, d_out[1], flags)
+            (d_carry, d_start, d_cell), (d_x, d_h) = steps_back(step, begin, given)
             if not stepwise:
                 d_cell = _of_weights(cell, xs, hs, d_x, d_x if d_h is None else d_h)
             d_xs = None if jnp.issubdtype(xs.dtype, jnp.integer) else product(d_x, cell.w_x[...].T)
-        return d_cell, d_carry, d_xs, None
+        return d_cell, d_carry, d_start, d_xs, None
 
     run.defvjp(partial(forward, keep=True), backward)
-    return run(cell, carry, xs, mask)
+    return run(cell, carry, start, xs, (mask, reset))
 
 
 def _of_weights(cell: AffineCell, xs: Array, hs: Array, d_x: Array, d_h: Array) -> AffineCell:
@@ -191,20 +206,18 @@ def automatic() -> Iterator[None]:
         _automatic.reset(token)
 
 
-def chosen(cell: Cell, rows: int, *, reset: bool) -> Scheme:
+def chosen(cell: Cell, rows: int) -> Scheme:
     """The scheme of an `unroll` that is not told which."""
-    return "reference" if reset or not _automatic.get() else fastest(cell, rows)
+    return fastest(cell, rows) if _automatic.get() else "reference"
 
 
-def check(scheme: Scheme, cell: Cell, *, reset: bool) -> None:
-    """Raises ValueError for a scheme that there is not, or that is not for this cell, or for resets."""
+def check(scheme: Scheme, cell: Cell) -> None:
+    """Raises ValueError for a scheme that there is not, or that is not for this cell."""
     if scheme not in get_args(Scheme):
         raise ValueError(f"scheme must be one of {', '.join(map(repr, get_args(Scheme)))}, not {scheme!r}")
     if type(cell) not in GRADIENTS:
         known = ", ".join(kind.__name__ for kind in GRADIENTS)
         raise ValueError(f"scheme={scheme!r} is for {known}, not for {type(cell).__name__}: leave it out")
-    if reset:
-        raise ValueError(f"scheme={scheme!r} knows no resets: leave it out")
 
 
 Size = Literal["small", "few rows", "many rows"]

@@ -200,8 +200,19 @@ def cross_entropy(
     """Classification: ``loss``, the cross-entropy in nats; ``accuracy`` and ``error``, 1 or 0, of the largest logit."""
     logits = model(x, key=key, dropout=hparams.dropout)
     loss = optax.softmax_cross_entropy_with_integer_labels(logits, y)
-    right = (jnp.argmax(logits, -1) == y).astype(loss.dtype)
+    right = is_largest(logits, y)
     return {"loss": loss, "accuracy": right, "error": 1 - right}
+
+
+def is_largest(logits: Float[Array, "*b k"], y: Int[Array, "*b"]) -> Float[Array, "*b"]:
+    """1 where ``y`` is the place of a row's largest logit, the first of equal ones, else 0; also where y is no place.
+
+    ``argmax(logits) == y``, for which a CPU takes eight times as long: it goes from place to place.
+    """
+    asked = jnp.take_along_axis(logits, y[..., None], axis=-1)
+    places = jnp.arange(logits.shape[-1])
+    beaten = jnp.where(places < y[..., None], logits < asked, logits <= asked)
+    return beaten.astype(logits.dtype).min(-1)
 
 
 def binary_cross_entropy(
