@@ -52,7 +52,9 @@ PLAN: Mapping[str, Planned] = {
     "gradient_flow": Planned(),
     "character_sentiment": Planned(),
     "names": Planned(),
-    "benchmark": Planned("--rows elman gru lstm sweep_tiny generate generate_64 char_lm --repeats 5"),
+    "benchmark": Planned(
+        "--rows elman gru lstm palindrome_elman palindrome_lstm sweep_tiny generate generate_64 char_lm --repeats 5"
+    ),
     "sweep": Planned(
         "mnist_rnn --grid learning_rate=1e-4,1e-3,1e-2 hidden=50,150 --seeds 3 --epochs 3",
         "mnist_gru --grid learning_rate=1e-4,1e-3,1e-2 hidden=64,128 --seeds 5 --epochs 3",

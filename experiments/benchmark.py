@@ -31,6 +31,9 @@ from jaxrnn.train import chosen
 
 RowName = Annotated[str, tyro.conf.arg(constructor=tyro.extras.literal_type_from_choices(tuple(rows(quick=False))))]
 
+NOT_QUICK = ("schemes", "command", "first_batch")
+"""The rows that take long however small they are: under --quick they are measured where they are asked for."""
+
 QUICK_ALONE = ("long_remat",)
 """Under --quick, the rows whose libraries are each started by themselves."""
 
@@ -49,13 +52,14 @@ class Settings(command.Settings):
     and long_remat, 10,000 time steps; sweep_elman, sweep_lstm and sweep_tiny, a step of one of many runs; generate and
     generate_64, characters written by a two-layer LSTM; char_lm, a training step of that command's network; imdb_gru, a
     film review that imdb_gru --mask trains on, and imdb_gru_padded, a step without --mask; growth_time and the like,
-    how the cost grows; startup, what an import takes; command, 10 epochs of mnist_gru from start to end; first_batch,
-    the same command up to its first training step. All where not given (under --quick, no commands)."""
+    how the cost grows; schemes, all ways in which ours can train; startup, what an import takes; command, 10 epochs of
+    mnist_gru from start to end; first_batch, the same command up to its first training step. All where not given (under
+    --quick, neither commands nor schemes)."""
     repeats: int = 11
     """Rounds, in each of which every library has one turn; at most 5 of rows that take long."""
-    memory: bool = True
-    """Also start each library by itself, for the memory that it takes and the seconds that it compiles (under --quick,
-    for long_remat alone)."""
+    no_memory: bool = False
+    """Do not start each library by itself as well, for the memory that it takes and the seconds that it compiles (under
+    --quick, that is done of long_remat alone)."""
     devices: int | None = None
     """How many devices our steps use at most: accelerators, or CPU cores. All where not given."""
     data_dir: Path | None = None
@@ -67,7 +71,7 @@ class Settings(command.Settings):
         return cls(quick=True, repeats=3)
 
     def settled(self) -> Self:
-        every = [name for name, row in rows(self.quick).items() if not (self.quick and row.needs_data)]
+        every = [name for name in rows(self.quick) if not (self.quick and name in NOT_QUICK)]
         return replace(self, rows=tuple(dict.fromkeys(self.rows or every)))
 
 
@@ -101,7 +105,7 @@ def main(name: str, settings: Settings) -> dict[str, Any]:
     found: dict[str, Outcome] = {}
     speeds: list[Speeds] = []
     for row, one in asked.items():
-        alone = settings.memory and (not settings.quick or row in QUICK_ALONE)
+        alone = not settings.no_memory and (not settings.quick or row in QUICK_ALONE)
         with console.status(f"{row}: {settings.repeats} rounds"):
             speeds.append(floor.speeds(512 if settings.quick else 2048, devices))
             found[row] = one.measure(row, Way(settings.repeats, settings.devices, settings.quick, alone, dataset))
@@ -116,9 +120,11 @@ def main(name: str, settings: Settings) -> dict[str, Any]:
         runfolder.save_figure(
             plots.timings(lines, f"How long other libraries take beside jaxrnn, on {where}"), out / "benchmark.png"
         )
-    for table, (draw, title) in FIGURES.items():
-        if lines := [line for outcome in found.values() for line in outcome.tables.get(table, ())]:
-            runfolder.write_csv(out / f"{table}.csv", lines)
+    for table in dict.fromkeys(table for outcome in found.values() for table in outcome.tables):
+        lines = [line for outcome in found.values() for line in outcome.tables.get(table, ())]
+        runfolder.write_csv(out / f"{table}.csv", lines)
+        if table in FIGURES:
+            draw, title = FIGURES[table]
             runfolder.save_figure(draw(lines, f"{title}, on {where}"), out / f"{table}.png")
     warming = sum(outcome.warming for outcome in found.values())
     metrics = {key: value for outcome in found.values() for key, value in outcome.named(best).items()}

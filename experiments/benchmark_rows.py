@@ -7,6 +7,7 @@ from experiments import (
     benchmark_commands,
     benchmark_growth,
     benchmark_reviews,
+    benchmark_schemes,
     benchmark_steps,
     benchmark_sweeps,
     benchmark_text,
@@ -53,6 +54,7 @@ def rows(quick: bool) -> dict[str, Row]:
     return {
         **contests(quick),
         **benchmark_growth.rows(quick),
+        **benchmark_schemes.rows(quick),
         **benchmark_commands.STARTUP,
         **benchmark_commands.COMMANDS,
     }

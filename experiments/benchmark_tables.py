@@ -34,7 +34,7 @@ def conclude(
         if results := [result for name in inside for result in found[name].measured]:
             console.print(times(group, inside, results, speeds, rounds))
         if any(found[name].metrics for name in inside):
-            console.print(growth(group, inside, found))
+            console.print(numbers(group, inside, found))
     measured = [result for outcome in found.values() for result in outcome.measured]
     if own := [result for result in measured if result.alone]:
         console.print(alone(own))
@@ -81,16 +81,14 @@ def sizes(rows: Mapping[str, Row]) -> str:
     return "".join(f"\n{', '.join(names)}: {words}" for words, names in alike.items())
 
 
-def growth(group: Group, rows: Mapping[str, Row], found: Mapping[str, Outcome]) -> Table:
-    """The power of each size that the cost grows with."""
-    title = group.title + sizes(rows)
-    table = Table(title=title, title_justify="left")
-    libraries = [name for name in LIBRARIES if any(f"{row}_{name}_slope" in found[row].metrics for row in rows)]
-    for column in ("row", *(f"{LIBRARIES[library].name}\npower" for library in libraries)):
-        table.add_column(column, justify="left" if column == "row" else "right", no_wrap=True)
+def numbers(group: Group, rows: Mapping[str, Row], found: Mapping[str, Outcome]) -> Table:
+    """What else was found, each number by its name."""
+    table = Table(title=group.title + sizes(rows), title_justify="left", show_header=False, min_width=80)
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
     for row in rows:
-        slopes = [found[row].metrics.get(f"{row}_{library}_slope") for library in libraries]
-        table.add_row(row, *("" if power is None else f"{power:.2f}" for power in slopes))
+        for name, number in found[row].metrics.items():
+            table.add_row(name, f"{number:.2f}")
     return table
 
 

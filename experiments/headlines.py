@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 HEADLINES: Mapping[str, tuple[str, ...]] = {
-    "benchmark": (r"\w+_ratio_fastest", r"\w+_over_floor", r"\w+_slope"),
+    "benchmark": (r"\w+_ratio_fastest",),
     "binary_addition": ("errors", "census"),
     "char_lm": ("test_bits_per_character", "test_accuracy"),
     "character_sentiment": ("train_accuracy", "test_accuracy"),

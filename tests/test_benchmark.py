@@ -19,7 +19,7 @@ from experiments.benchmark_growth import Growth
 from experiments.benchmark_rows import contests, rows
 from experiments.contest import Contest, Raced
 from experiments.floor import Speeds
-from experiments.measuring import Alone, Ours
+from experiments.measuring import Alone, Ours, Outcome
 from jaxrnn.cells import CELLS
 from jaxrnn.command import command
 
@@ -172,7 +172,7 @@ def test_the_whole_path_of_a_row(tmp_path, capsys):
 
 
 def test_every_row_at_once(everything, tmp_path, capsys):
-    asked = [name for name in rows(quick=False) if name not in ("startup", *COMMANDS)]
+    asked = [name for name in rows(quick=False) if name not in ("schemes", "startup", *COMMANDS)]
     assert run(tmp_path / "run", "--rows", *asked, "--repeats", "2") == 0
     result, lines = left(tmp_path / "run")
     names = {path.name for path in (tmp_path / "run").iterdir()}
@@ -196,7 +196,10 @@ def test_every_row_at_once(everything, tmp_path, capsys):
     assert re.search(r"generate_64 .* 32000 .* 8000 ", said)  # characters a second
     assert re.search(r"imdb_gru .* 64000 .* 16000 .* 16000 .* 4\.00 ", said)
     assert re.search(r"long_remat .* 100 .* 100 .* 0\.50 .* 0\.50 ", said)
-    assert "palindrome_elman, palindrome_lstm: 10 x 10 -> 128 -> 10, batch 128" in said and "growth_layers" in said
+    assert (
+        "palindrome_elman, palindrome_lstm: 10 x 10 -> 128 -> 10, batch 128" in said
+        and "growth_layers_torch_slope" in said
+    )
 
 
 def test_memory_is_measured_only_where_it_is_asked_for(everything, tmp_path):
@@ -206,9 +209,9 @@ def test_memory_is_measured_only_where_it_is_asked_for(everything, tmp_path):
         assert sum("peak_mib" in name for name in left(out)[0]["metrics"]) == expected
 
 
-def test_quick_leaves_out_what_needs_a_data_set():
+def test_quick_leaves_out_what_takes_long():
     settled = Settings.quick_defaults().settled()
-    assert set(rows(True)) - set(settled.rows) == set(COMMANDS) and settled.repeats == 3
+    assert set(rows(True)) - set(settled.rows) == {*COMMANDS, "schemes"} and settled.repeats == 3
     assert Settings().settled().rows == tuple(rows(False))
 
 
@@ -224,3 +227,19 @@ def test_settings_that_make_no_sense_are_one_line_and_2(options, words, tmp_path
     assert run(tmp_path / "run", *options) == 2
     said = capsys.readouterr()
     assert said.err.count("\n") == 1 and words in said.err and not (tmp_path / "run").exists()
+
+
+def test_further_tables_are_left_with_or_without_a_figure(without_clock, monkeypatch, tmp_path, capsys):
+    class Other:
+        group, sizes, drawn, config, needs_data = contest.Group("Other numbers"), "", "nothing", None, False
+
+        def measure(self, name, way):
+            return Outcome((), 1.0, {"other_number": 1.5}, {"others": [{"what": "number", "value": 1.5}]})
+
+    monkeypatch.setattr(benchmark, "rows", lambda quick: {"tiny": Other()})
+    assert run(tmp_path / "run", "--rows", "tiny") == 0
+    result, lines = left(tmp_path / "run", "others")
+    assert result["metrics"]["other_number"]["runs"] == [1.5] and lines == [{"what": "number", "value": "1.5"}]
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"config.json", "result.json", "others.csv"}
+    said = capsys.readouterr().out
+    assert "Other numbers" in said and "other_number" in said and "GFLOP/s" not in said
