@@ -170,6 +170,7 @@ def test_many_cells_under_vmap(name, scheme):
             assert_close(jax.tree.map(lambda leaf, n=number: leaf[n], together), soon(gradient)(cell, xs[number]))
 
 
+@pytest.mark.slow
 @every_scheme
 @every_cell
 def test_gradients_have_gradients(name, scheme):
@@ -294,8 +295,11 @@ def test_the_table_has_a_scheme_for_every_cell_and_size():
         assert set(by_size) == set(schemes.SIZES) and set(by_size.values()) <= {"reference", *OTHERS}
 
 
-@pytest.mark.parametrize("hidden, rows, size", [(32, 1000, "small"), (33, 47, "few rows"), (33, 48, "many rows")])
+@pytest.mark.parametrize(
+    "hidden, rows, size",
+    [(2, 1000, "tiny"), (3, 1000, "small"), (32, 1000, "small"), (33, 47, "few rows"), (33, 48, "many rows")],
+)
 def test_sizes(hidden, rows, size):
-    assert schemes.size(hidden, rows) == size
     cell = nnx.eval_shape(lambda: LSTMCell(D, hidden, rngs=nnx.Rngs(0)))
+    assert schemes.size(cell, rows) == size
     assert schemes.fastest(cell, rows) == schemes.FASTEST_ON_CPU[LSTMCell][size]
