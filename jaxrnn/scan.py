@@ -93,18 +93,19 @@ def unroll(
             new, y = where(keep, new, carry), where(keep, y, 0)
         return new, y
 
-    def steps(carry, inputs):
+    def one_by_one(carry, inputs):
         return jax.lax.scan(step, carry, inputs, reverse=reverse, unroll=factor)
 
-    if scheme is None:
-        scheme = schemes.chosen(cell, math.prod(batch_shape))
+    def as_the_scheme_says(carry, inputs):
+        xs, mask, reset, _ = inputs
+        return schemes.scan(scheme, cell, carry, xs, mask, reset, start, reverse=reverse, factor=factor)
+
+    scheme = schemes.chosen(cell, math.prod(batch_shape)) if scheme is None else scheme
+    steps = one_by_one
     if scheme != "reference":
         schemes.check(scheme, cell)
+        steps = as_the_scheme_says
         xs = xs if mask is None else where(mask, xs, 0)  # products of all steps read it: no NaN may be left in it
-
-        def steps(carry, inputs):  # noqa: F811
-            xs, mask, reset, _ = inputs
-            return schemes.scan(scheme, cell, carry, xs, mask, reset, start, reverse=reverse, factor=factor)
 
     time_major = jax.tree.map(lambda a: jnp.moveaxis(a, len(batch_shape), 0), (xs, mask, reset))
     inputs = (*time_major, keys)

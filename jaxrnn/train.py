@@ -149,7 +149,9 @@ class Task:
     """What is trained, and how: everything about a run that is fixed when it is compiled.
 
     ``make_model(rngs, hparams)`` draws a model. ``objective(model, x, y, hparams, key)`` gives a dict of per-example
-    arrays ``(b,)``: ``"loss"`` is minimised in the mean, the others are reported; ``key`` is None in evaluation.
+    arrays ``(b,)``: ``"loss"`` is minimised in the mean, the others are reported; ``key`` is None in evaluation. It is
+    traced with the scans' fastest schemes, which know derivatives in reverse mode only: where it takes others of the
+    model by itself, it calls that with ``scheme="reference"``.
     ``optimiser(hparams)`` makes the optimiser; gradients are clipped to ``hparams.clip_norm`` before it. Where
     ``stateful`` is given, it is what trains, with the same metrics, and ``objective`` evaluates.
     """
