@@ -98,12 +98,12 @@ def unroll(
 
     def as_the_scheme_says(carry, inputs):
         xs, mask, reset, _ = inputs
-        return schemes.scan(scheme, cell, carry, xs, mask, reset, start, reverse=reverse, factor=factor)
+        return schemes.scan(taken, cell, carry, xs, mask, reset, start, reverse=reverse, factor=factor)
 
-    scheme = schemes.chosen(cell, math.prod(batch_shape)) if scheme is None else scheme
+    taken = schemes.chosen(cell, math.prod(batch_shape)) if scheme is None else scheme
     steps = one_by_one
-    if scheme != "reference":
-        schemes.check(scheme, cell)
+    if taken != "reference":
+        schemes.check(taken, cell)
         steps = as_the_scheme_says
         xs = xs if mask is None else where(mask, xs, 0)  # products of all steps read it: no NaN may be left in it
 

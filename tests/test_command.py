@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,3 +157,27 @@ def test_the_config_is_every_setting_but_those_of_one_call():
     assert config(Own(out=Path("here"), resume=True, size=4)) == {
         "quick": False, "seeds": 1, "seed": 0, "epochs": 10, "data_dir": None, "devices": None, "size": 4,
     }  # fmt: skip
+
+
+def test_freed_memory_is_kept_by_a_process_of_its_own():
+    """A block that is given back and asked for again is not fetched page by page from the system a second time."""
+    pytest.importorskip("resource", reason="counts page faults")
+    program = """
+import ctypes, resource, sys
+from jaxrnn.command import keep_memory
+try:
+    libc = ctypes.CDLL("libc.so.6")
+except OSError:
+    sys.exit()
+libc.malloc.restype, libc.malloc.argtypes, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p]
+def faults(size=2**28):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    block = libc.malloc(size)
+    ctypes.memset(block, 1, size)
+    libc.free(block)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+keep_memory()
+first, second = faults(), faults()
+assert second < first / 10, (first, second)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
