@@ -7,13 +7,13 @@ all libraries read the padding like any word. Not a command itself: see `benchma
 """
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from experiments import contest, floor, imdb_gru, peer_torch, reviews_recurrent
 from experiments.contest import Contest, Group
-from experiments.measuring import Ours
+from experiments.measuring import ours_of
 from experiments.peers import Batches, Network
 from jaxrnn.buckets import bucketed
 from jaxrnn.data.tokens import PADDING, padded
@@ -79,57 +79,54 @@ def task(scale: Scale, *, mask: bool = True) -> Task:
     return reviews_recurrent.task(settings(scale, mask=mask), scale.vocabulary)
 
 
-def _sizes(scale: Scale) -> str:
-    return f"{network_of(scale).sizes}, up to {scale.length} words, batch {scale.batch}"
+def _trained(scale: Scale, network: Network, *, mask: bool, **more: Any) -> Contest:
+    """A row that is training on reviews, with what else there is to it."""
+    task_of_it = task(scale, mask=mask)
+    return Contest(
+        sizes=f"{network.sizes}, up to {scale.length} words, batch {scale.batch}",
+        drawn="random words",
+        network=network,
+        config=scale._asdict(),
+        rounds=5,
+        task=task_of_it,
+        ours=ours_of(task_of_it, hparams_of(settings(scale))),
+        batches=lambda: unparted(reviews(scale), scale),
+        **more,
+    )
 
 
 def skipping(scale: Scale) -> Contest:
     """Told for one review. No library need read padding: the work is that of the words."""
-    network, task_of_it = network_of(scale), task(scale)
-    hparams = hparams_of(settings(scale))
-    return Contest(
+    network = network_of(scale)
+    return _trained(
+        scale,
+        network,
+        mask=True,
         group=REVIEWS,
-        sizes=_sizes(scale),
-        drawn="random words",
-        network=network,
-        config=scale._asdict(),
         steps={"ours": scale.steps, "torch": scale.torch, "torch_packed": scale.packed},
-        rounds=5,
         each=scale.batch,
         work=lambda: floor.training(network, scale.batch, _mean_length(scale), inputs=floor.NUMBER),
-        task=task_of_it,
         data=lambda: reviews(scale),
-        ours=lambda data, devices: Ours(task_of_it, data, devices, hparams=hparams),
-        batches=lambda: unparted(reviews(scale), scale),
         peers={"torch": peer_torch.trainer, "torch_packed": partial(peer_torch.trainer, packed=True)},
     )
 
 
 def reading(scale: Scale) -> Contest:
     """A training step on rows of the full length."""
-    network, task_of_it = network_of(scale), task(scale, mask=False)
-    hparams = hparams_of(settings(scale))
-
-    def batches() -> Batches:
-        return unparted(reviews(scale), scale)
+    network = network_of(scale)
 
     def data() -> tuple[np.ndarray, np.ndarray]:
-        xs, ys = zip(*batches(), strict=True)
+        xs, ys = zip(*unparted(reviews(scale), scale), strict=True)
         return np.concatenate(xs), np.concatenate(ys)
 
-    return Contest(
+    return _trained(
+        scale,
+        network,
+        mask=False,
         group=PADDED,
-        sizes=_sizes(scale),
-        drawn="random words",
-        network=network,
-        config=scale._asdict(),
         steps=scale.steps,
-        rounds=5,
         work=partial(floor.training, network, scale.batch, scale.length, inputs=floor.NUMBER),
-        task=task_of_it,
         data=data,
-        ours=lambda data, devices: Ours(task_of_it, data, devices, hparams=hparams),
-        batches=batches,
         peers=contest.knowing(network.cell),
     )
 

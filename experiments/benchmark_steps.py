@@ -14,12 +14,12 @@ import optax
 
 from experiments import contest, floor
 from experiments.contest import Contest, Group
-from experiments.measuring import Ours, Shape, maker
+from experiments.measuring import Shape, maker, ours_of
 from experiments.peers import Batches, Network
 from jaxrnn.cells import CELLS
 from jaxrnn.data import mnist, palindromes
 from jaxrnn.optimisers import OPTIMISERS
-from jaxrnn.train import Data, Devices, Hparams, Stream, Task, cross_entropy, full_batch
+from jaxrnn.train import Data, Hparams, Stream, Task, cross_entropy, full_batch
 from jaxrnn.typing import Bias
 
 STEPS = Group("A training step")
@@ -51,14 +51,10 @@ def trained(network: Network, shape: Shape, task: Task, data: Callable[[], Data]
         "config": shape._asdict() | {"optimiser": network.optimiser},
         "steps": shape.steps,
         "work": partial(floor.training, network, shape.batch, shape.time, inputs=floor.NUMBER * shape.features),
-        "ours": partial(_ours, network, task),
+        "ours": ours_of(task, hparams_of(network)),
         "peers": contest.knowing(network.cell),
     }
     return Contest(network=network, task=task, data=data, **usual | more)
-
-
-def _ours(network: Network, task: Task, data: Data, devices: Devices) -> Ours:
-    return Ours(task, data, devices, hparams=hparams_of(network))
 
 
 def hparams_of(network: Network) -> Hparams:

@@ -19,7 +19,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from experiments import contest, floor, peer_torch, texts
 from experiments.contest import Contest, Group
-from experiments.measuring import Ours
+from experiments.measuring import ours_of
 from experiments.peers import Batches, Network, Trainer, Weights
 from experiments.texts import TextSettings
 from jaxrnn import language
@@ -152,7 +152,7 @@ def _torch_writing(
 
 def training(scale: Scale) -> Contest:
     """On windows of random characters."""
-    network, hparams, task_of_it = network_of(scale), hparams_of(settings(scale)), task(scale)
+    network, task_of_it = network_of(scale), task(scale)
 
     def stream() -> Stream:
         characters = np.random.default_rng(0).integers(0, scale.vocabulary - 1, CHARACTERS, np.uint8)
@@ -174,7 +174,7 @@ def training(scale: Scale) -> Contest:
         work=partial(floor.training, network, scale.batch, scale.time, inputs=1),  # an id is a byte
         task=task_of_it,
         data=stream,
-        ours=lambda data, devices: Ours(task_of_it, data, devices, hparams=hparams),
+        ours=ours_of(task_of_it, hparams_of(settings(scale))),
         batches=batches,
         peers=contest.knowing(network.cell),
     )

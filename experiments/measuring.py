@@ -96,6 +96,11 @@ class Ours:
         return float(np.mean(self.losses(steps)))
 
 
+def ours_of(task: Task, hparams: Hparams) -> Callable[[Data, Devices], Ours]:
+    """What makes our trainer of one run of the task, of data."""
+    return lambda data, devices: Ours(task, data, devices, hparams=hparams)
+
+
 @cache
 def _programs(task: Task, mesh: Mesh, runs: int) -> Programs:
     """Compiled once, however often so many runs of a task train on a mesh."""

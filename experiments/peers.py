@@ -113,7 +113,8 @@ def weights(model: Any) -> Weights:
 
 
 GATES: Mapping[str, int] = {"elman": 1, "elman_relu": 1, "gru": 3, "lstm": 4}
-"""How many rows of weights a unit has, of the cells that the peers know."""
+"""How many rows of weights a unit has, of the cells that the peers know. To ask the cells themselves would start JAX,
+and its memory would be counted as that of a PyTorch that trains by itself."""
 
 
 def drawn(network: Network, runs: int) -> list[Weights]:

@@ -5,20 +5,18 @@ import sys
 
 import pytest
 
-from experiments import alone, peer_torch, peers
+from experiments import alone
 from experiments.benchmark_rows import contests
 from experiments.measuring import Alone, Way
 from jaxrnn.errors import UserError
+from libraries import needs
 
 ROWS = contests(quick=True)
 
 
 @pytest.mark.parametrize("name, library", [(name, library) for name in ROWS for library in ("ours", *ROWS[name].peers)])
 def test_every_library_of_a_row_can_be_made_alone(name, library):
-    if not peers.installed(library):
-        pytest.skip(f"trains with {library} itself")
-    if library.startswith("torch"):
-        peer_torch.spare_threads()  # other tests run beside this one
+    needs(library)
     row = ROWS[name]
     given = row.data() if library == "ours" else row.batches()
     with row.one(library, given) as train:
@@ -55,14 +53,12 @@ def test_a_process_that_fails_is_one_line(monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("library", ["ours", "torch", "flax", "keras"])
 def test_a_process_of_its_own(library):
-    if not peers.installed(library):
-        pytest.skip(f"trains with {library} itself")
+    needs(library)
     peak, compiling = alone.ask("gru", library, Way(1, quick=True))
     assert peak > 1 and (compiling > 0 or library == "torch")
 
 
 @pytest.mark.slow
 def test_processes_of_a_process_are_counted():
-    if not peers.installed("torch"):
-        pytest.skip("trains with PyTorch itself")
+    needs("torch")
     assert alone.ask("sweep_tiny", "torch", Way(1, quick=True)).peak_mib > 1

@@ -8,13 +8,14 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import benchmark_reviews, benchmark_steps, benchmark_text, peer_flax, peer_torch, peers
+from experiments import benchmark_reviews, benchmark_steps, benchmark_text, peer_flax, peer_torch
 from experiments.benchmark_steps import FEW_DIGITS, SHORTER, TINIER, images, long, palindromes_of, tiny
 from experiments.benchmark_sweeps import swept
 from experiments.measuring import Shape
 from experiments.peers import Network, drawn, weights
 from jaxrnn.data import palindromes
 from jaxrnn.errors import UserError
+from libraries import needs
 
 ONE = Shape(batch=64, time=5, features=6, hidden=7, classes=3, examples=64, steps=1)
 """One batch is all there is: whatever the order of the data, every library sees the same."""
@@ -36,13 +37,6 @@ def one_batch(monkeypatch):
 
     monkeypatch.setattr(palindromes, "draw", same)
     monkeypatch.setattr(benchmark_text.language, "windows", same_windows)
-
-
-def needs(library):
-    if not peers.installed(library):
-        pytest.skip(f"trains with {library} itself")
-    if library == "torch":
-        peer_torch.spare_threads()  # other tests run beside this one
 
 
 def bias_of(library, cell):
