@@ -26,6 +26,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxrnn import schemes
 from jaxrnn.cells import zero_where_fixed
+from jaxrnn.optimisers import clipped_to, global_norm
 from jaxrnn.typing import Array, ArrayLike, Bool, Float, Int, Key
 
 SEGMENT_SECONDS = 2.0
@@ -169,6 +170,7 @@ class Best(NamedTuple):
     model: Any
     value: Float[Array, ""]
     epoch: Int[Array, ""]
+    """-1 while there is none: the metric has not been finite yet, and the model is that of the start."""
 
 
 class Run(NamedTuple):
@@ -182,8 +184,9 @@ class Run(NamedTuple):
     totals: dict[str, Float[Array, ""]]
     """Sums over the current epoch: of each metric over the examples, and of the norms over the steps."""
     failed_at: Int[Array, ""]
-    """The step at which loss or gradient was not finite, counted from 0; -1 while all is well. The run stands still
-    from there, with the weights from before that step."""
+    """The step, counted from 0, at which the loss, the gradient (as clipped) or the update was not finite, or so large
+    that the sum of its squares is not; -1 while all is well. The run stands still from there, with the weights from
+    before that step."""
     stopped: Bool[Array, ""]
     """Whether early stopping has ended the run."""
     best: Best | None
@@ -228,7 +231,7 @@ def binary_cross_entropy(
     """
     (logits,) = jnp.moveaxis(model(x, key=key, dropout=hparams.dropout), -1, 0)
     loss = jax.nn.softplus(logits) - y * logits
-    right = ((logits > 0) == (y == 1)).astype(loss.dtype)
+    right = jnp.where(y == 1, logits > 0, logits <= 0).astype(loss.dtype)  # NaN is neither
     return {"loss": loss, "accuracy": right, "error": 1 - right}
 
 
@@ -270,7 +273,7 @@ def start(
         if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
             name = jax.tree_util.keystr(path)
             raise ValueError(f"a model's leaves must be arrays of floats, but {name} is {jnp.result_type(leaf)}")
-    metrics = jax.eval_shape(task.objective, model, *example, hparams, None)
+    metrics = shapes_of_metrics(task, model, example, hparams)
     zero = jnp.zeros(())
     return Run(
         model=model,
@@ -286,7 +289,7 @@ def start(
 
 
 def _transformation(task: Task, hparams: Hparams) -> optax.GradientTransformation:
-    return optax.chain(optax.clip_by_global_norm(hparams.clip_norm), task.optimiser(hparams))
+    return optax.chain(clipped_to(hparams.clip_norm), task.optimiser(hparams))
 
 
 @schemes.automatic()
@@ -352,8 +355,7 @@ def segment(
         grads, metrics = total((zero_where_fixed(grads), metrics))
         updates, opt_state = optimiser.update(grads, run.opt_state, run.model)
         updates = zero_where_fixed(updates)  # weight decay asks for no gradient
-        norm = optax.tree.norm(grads)
-        norms = {"gradient_norm": norm, "update_norm": optax.tree.norm(updates)}
+        norms = {"gradient_norm": global_norm(grads), "update_norm": optax.tree.norm(updates)}
         sums = {**metrics, **norms, "examples": examples, "steps": 1}
         new = run._replace(
             model=optax.apply_updates(run.model, updates),
@@ -363,7 +365,9 @@ def segment(
             state=rows_of_all(after),
         )
         idle = run.stopped | (run.failed_at >= 0)
-        fine = jnp.isfinite(metrics["loss"]) & jnp.isfinite(norm)
+        # an optimiser may square what it is given: of infinite squares, Adam would hold its weights for ever
+        squares = jnp.square(jnp.minimum(norms["gradient_norm"], hparams.clip_norm))
+        fine = jnp.isfinite(jnp.stack([metrics["loss"], *norms.values(), squares])).all()
         new = jax.tree.map(partial(jnp.where, fine & ~idle), new, run)
         return new._replace(failed_at=jnp.where(fine | idle, run.failed_at, run.step))
 
@@ -450,7 +454,7 @@ def evaluate(
         metrics = task.objective(model, x, y, hparams, None)
         return jax.tree.map(lambda s, v: s + jnp.where(places < n, v, 0).sum(), sums, metrics), None
 
-    shapes = jax.eval_shape(task.objective, model, *jax.tree.map(lambda a: a[:1], data), hparams, None)
+    shapes = shapes_of_metrics(task, model, jax.tree.map(lambda a: a[:1], data), hparams)
     sums, _ = jax.lax.scan(add, jax.tree.map(lambda s: jnp.zeros((), s.dtype), shapes), jnp.arange(steps))
     return jax.tree.map(lambda s: s / n, sums if axis is None else jax.lax.psum(sums, axis))
 
@@ -601,7 +605,7 @@ def watch(run: Run, value: Float[Array, ""], epoch: Int[Array, ""], patience: In
     assert best is not None
     better = moving & (value < best.value)
     best = jax.tree.map(partial(jnp.where, better), Best(run.model, value, epoch), best)
-    return run._replace(best=best, stopped=run.stopped | (epoch - best.epoch >= patience))
+    return run._replace(best=best, stopped=run.stopped | (epoch - jnp.maximum(best.epoch, 0) >= patience))
 
 
 class Watch(NamedTuple):
@@ -633,7 +637,8 @@ class Fitted(NamedTuple):
     finished: bool
     """False if it was told to stop before the end."""
     metrics: dict[str, np.ndarray]
-    """``(r,)`` arrays by name, ``test_loss`` and so on, NaN for a failed run; of the best model where one was kept."""
+    """``(r,)`` arrays by name, ``test_loss`` and so on, of the best model where one was kept; NaN for a failed run, and
+    for one whose watched metric was never finite."""
 
 
 def fit(
@@ -664,7 +669,7 @@ def fit(
         progress: draw a progress bar.
         options: ``resume``, ``save``, ``save_every``, ``stop`` and ``after`` of `Trainer.__call__`.
 
-    A run whose loss or gradient is not finite stands still from that step on, and is said; the others go on.
+    A run whose loss, gradient or update is not finite stands still from that step on, and is said; the others go on.
 
     Raises:
         ValueError: data without examples or with x and y of different lengths, an unknown metric to watch, more devices
@@ -798,7 +803,8 @@ class Trainer:
             for run in sorted(set(np.flatnonzero(failed_at >= 0).tolist()) - known_failures):
                 known_failures.add(run)
                 if (name := f"Run {run}" if names is None else names[run]) is not None:
-                    bar.write(f"{name}: the loss is not finite at step {failed_at[run]}; it stands still from there.")
+                    what = f"loss, gradient or update is not finite at step {failed_at[run]}"
+                    bar.write(f"{name}: {what}; it stands still from there.")
             if step == steps:
                 measured = values = evaluate([share.model for share in runs])
                 models = fetch(lambda runs: runs.model)
@@ -823,11 +829,12 @@ class Trainer:
             save(stands())
         final: dict[str, np.ndarray] = {}
         if not stopping:
-            failed = fetch(lambda runs: runs.failed_at) >= 0
+            failed, best = fetch(lambda runs: (runs.failed_at >= 0, runs.best and runs.best.epoch))
+            lost = failed if best is None else failed | (best < 0)
             if measured is None or self._watch is not None:  # else the last models are those just evaluated
                 measured = evaluate([share.final for share in runs])
             final = _joined(measured)
-            final = {name: np.where(failed, np.nan, value) for name, value in final.items()}
+            final = {name: np.where(lost, np.nan, value) for name, value in final.items()}
         return Fitted(stands(), not stopping, final)
 
 
@@ -963,6 +970,12 @@ def abstract_runs(task: Task, keys: Key[Array, "*r"], hparams: Hparams, train: D
     return jax.eval_shape(jax.vmap(begin), keys, _for_each(hparams, keys.size))
 
 
+def shapes_of_metrics(task: Task, model: Any, example: tuple[Any, Any], hparams: Hparams) -> dict[str, Any]:
+    """The metrics that a task's objective has of a batch like this example, as shapes and types."""
+    # a function of this call alone: JAX keeps what it traced while the function lives, and objectives outlive trainings
+    return jax.eval_shape(lambda *given: task.objective(*given), model, *example, hparams, None)
+
+
 def example_of(data: Data) -> tuple[Any, Any]:
     """A batch of one: the first example there is, of the largest part, zeros in the place of a drawn one."""
     if isinstance(data, Stream):
@@ -1014,6 +1027,6 @@ def _show(bar: Any, steps: int, epoch: str, totals: dict, moving: np.ndarray) ->
     with bar.get_lock():
         bar.set_description(epoch, refresh=False)
         if moving.any():
-            loss = np.mean(totals["loss"][moving] / totals["examples"][moving])
+            loss = np.mean(totals["loss"][moving] / totals["examples"][moving], dtype=float)
             bar.set_postfix(loss=f"{loss:.4f}", runs=int(moving.sum()), refresh=False)
         bar.update(steps)

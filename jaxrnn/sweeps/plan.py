@@ -15,7 +15,7 @@ from jaxrnn.errors import SettingsError
 from jaxrnn.models import parameter_count
 from jaxrnn.study import Experiment, Study
 from jaxrnn.sweeps.grid import Point
-from jaxrnn.train import Hparams, Run, abstract_runs, chosen, example_of, memory_per_run, width
+from jaxrnn.train import Hparams, Run, abstract_runs, chosen, example_of, memory_per_run, shapes_of_metrics, width
 
 TRACED = tuple(one.name for one in dataclasses.fields(Hparams))
 """Settings that can differ within one compiled program."""
@@ -187,7 +187,7 @@ def _metrics(study: Study) -> list[str]:
     """What the rows of a study's runs have."""
     example = example_of(study.train)
     model = abstract_runs(study.task, jax.random.key(0), study.hparams, study.train).model
-    kinds = jax.eval_shape(study.task.objective, model, *example, study.hparams, None)
+    kinds = shapes_of_metrics(study.task, model, example, study.hparams)
     evaluated = [f"{part}_{kind}" for part in study.evals for kind in kinds]
     last = [] if study.watch is None else [f"last_{name}" for name in evaluated]
     return list(dict.fromkeys([*evaluated, *(f"train_{kind}" for kind in kinds), *last]))
