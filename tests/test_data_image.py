@@ -556,3 +556,12 @@ def test_a_pale_image_of_the_right_shape_gets_full_ink(tmp_path, strongest, scal
     Image.fromarray(image).save(tmp_path / "own.png")
     found = as_example(tmp_path / "own.png", (8, 8), 8)
     np.testing.assert_array_equal(found, np.rint(image * (scaled / strongest)))
+
+
+def test_no_other_program_is_run_for_an_image(scratch, monkeypatch):
+    def started(*arguments, **options):
+        raise AssertionError(arguments)
+
+    monkeypatch.setattr("subprocess.Popen.__init__", started)
+    scratch.write_bytes(encoded(digit(), "EPS"))
+    assert "is PostScript" in refusal(read_ink, scratch)

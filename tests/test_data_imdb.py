@@ -370,6 +370,62 @@ def test_a_file_that_unpacks_without_end_takes_no_memory(tmp_path, monkeypatch):
     assert peak < 6 << 20
 
 
+def header(name: str, size: int = 0, kind: bytes = tarfile.REGTYPE, link: str = "", **pax: str) -> bytes:
+    member = tarfile.TarInfo(name)
+    member.size, member.type, member.linkname, member.pax_headers = size, kind, link, pax
+    return member.tobuf(tarfile.PAX_FORMAT)
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        pytest.param(header("a", **{"GNU.sparse.map": "0,x"}), id="a number that is none"),
+        pytest.param(header("a", kind=tarfile.XHDTYPE) * 3000, id="headers of headers"),
+    ],
+)
+def test_an_archive_of_nonsense_is_refused(tmp_path, members):
+    file = tmp_path / "packed"
+    file.write_bytes(gzip.compress(members))
+    assert refusal(imdb._of_archive, file).startswith(f"{file}: corrupt")
+
+
+@pytest.mark.parametrize("kind", [tarfile.LNKTYPE, tarfile.SYMTYPE])
+def test_links_in_an_archive_are_no_reviews(tmp_path, kind):
+    file = archive(tmp_path / "packed")
+    links = ("../../../outside.txt", "aclImdb/train/neg/0_1.txt", "aclImdb/train/neg/98_1.txt")
+    with gzip.open(file) as packed:
+        before = packed.read()
+    made = b"".join(header(f"aclImdb/train/neg/9{at}_1.txt", kind=kind, link=link) for at, link in enumerate(links))
+    file.write_bytes(gzip.compress(made + before))
+    assert imdb._of_archive(file) == [TEXTS[part] for part in PARTS]
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.REGTYPE])
+def test_what_an_archive_promises_takes_no_memory(tmp_path, kind):
+    file = tmp_path / "packed"
+    file.write_bytes(gzip.compress(header("aclImdb/train/neg/0_1.txt", 60 << 20, kind) + b"a" * (60 << 20), 1))
+    tracemalloc.start()
+    line = refusal(imdb._of_archive, file)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert line.startswith(f"{file}: holds more than the limit") and peak < 6 << 20
+
+
+def test_a_gzip_that_holds_many_times_its_size_is_refused(tmp_path):
+    texts = text_files(tmp_path / "texts")
+    file = texts / "test_neg_reviews.txt"
+    file.write_bytes(gzip.compress(b"word " * (5 << 20)))
+    assert refusal(imdb.read, texts).startswith(f"{file}: holds more than the limit of {16 << 20} bytes")
+
+
+def test_a_small_file_of_very_many_reviews_is_refused(tmp_path):
+    """A row of 400 ids is made of each, though it has one letter."""
+    texts = text_files(tmp_path / "texts")
+    file = texts / "test_neg_reviews.txt"
+    file.write_bytes(b"a\n" * 300_000)
+    assert refusal(imdb.read, texts).startswith(f"{file}: 300000 reviews, one a line, are over the limit of 262144")
+
+
 @pytest.mark.parametrize(
     "option, said",
     [

@@ -61,7 +61,12 @@ _PUBLISHED_SHA256 = (
 _REVIEW_FILE = re.compile(r"([0-9]+)_[0-9]+\.txt")
 _MEMBER = re.compile(r"(?:\./)?aclImdb/(train|test)/(neg|pos)/([0-9]+_[0-9]+\.txt)")
 
-_LARGEST = 1 << 30  # 60 times a published part: a gzip of a few megabytes can hold more than the memory does
+# A gzip of a few megabytes can hold more than the memory does, but text comes to no more than some four times its
+# packed size. The published archive holds some 300 MB, a published part 12,500 reviews.
+_LARGEST = 1 << 29
+_RATIO = 20
+_SMALL = 1 << 24
+_MOST = 1 << 18
 _BLOCK = 1 << 20
 
 _CACHE_FORMAT = 1
@@ -122,8 +127,8 @@ def read(
 
     Raises:
         DataError: there are no reviews to be had; a named folder lacks a part, or has one without reviews; a file
-            cannot be read, is damaged, no UTF-8, or larger than 1 GiB, or holds NUL bytes; a download is not what was
-            published.
+            cannot be read, is damaged, no UTF-8, or larger than 512 MiB, or holds NUL bytes, over 262,144 reviews, or,
+            where it is a gzip, more than 20 times its own size; a download is not what was published.
         SettingsError: a setting is none of its choices, or below 1.
     """
     settings = _Settings(length, html, vocab_from, max_words)
@@ -266,6 +271,8 @@ def _of_text_file(file: Path) -> list[str]:
     text = _decoded(_content(file), str(file)).replace("\r\n", "\n").rstrip("\n")
     if not text:
         raise DataError(f"{file}: there are no reviews in it, one a line; fetch the file again")
+    if (count := text.count("\n") + 1) > _MOST:
+        raise DataError(f"{file}: {count} reviews, one a line, are over the limit of {_MOST}; check the file")
     return text.split("\n")
 
 
@@ -278,14 +285,13 @@ def _of_review_files(folder: Path) -> list[str]:
 
 def _of_archive(archive: Path) -> list[list[str]]:
     parts: dict[str, list[tuple[str, str]]] = {part: [] for part in PARTS}
-    total = 0
-    with _reading(archive), tarfile.open(archive, "r:gz") as tar:
+    with _reading(archive), _Packed(archive) as packed, tarfile.open(fileobj=packed, mode="r:") as tar:
         for member in tar:
+            _check_size(member.offset_data + member.size, archive, packed.most)
             found = _MEMBER.fullmatch(member.name)
-            if found is None or (file := tar.extractfile(member)) is None:
+            # a link has no content of its own: it may lead nowhere, or to the same large file again and again
+            if found is None or not member.isreg() or (file := tar.extractfile(member)) is None:
                 continue
-            total += member.size
-            _check_size(total, archive)
             half, kind, name = found.groups()
             parts[f"{half}_{kind}"].append((name, _review(file.read(), f"{archive}, {member.name}")))
     if empty := [part for part, reviews in parts.items() if not reviews]:
@@ -307,16 +313,34 @@ def _content(file: Path) -> bytearray:
     content = bytearray()
     with _reading(file), open(file, "rb") as raw:
         packed = raw.peek(2)[:2] == b"\x1f\x8b"
-        stream = gzip.GzipFile(fileobj=raw) if packed else raw
+        stream, most = (gzip.GzipFile(fileobj=raw), _most(file)) if packed else (raw, _LARGEST)
         while block := stream.read(_BLOCK):
             content += block
-            _check_size(len(content), file)
+            _check_size(len(content), file, most)
     return content
 
 
-def _check_size(size: int, path: Path) -> None:
-    if size > _LARGEST:
-        raise DataError(f"{path}: holds more than the limit of {_LARGEST} bytes; check the file")
+def _most(packed: Path) -> int:
+    """How many bytes a gzip may hold."""
+    return min(_LARGEST, max(_SMALL, _RATIO * packed.stat().st_size))
+
+
+def _check_size(size: int, path: Path, most: int) -> None:
+    if size > most:
+        raise DataError(f"{path}: holds more than the limit of {most} bytes; check the file")
+
+
+class _Packed(gzip.GzipFile):
+    """A gzip of which no more is read at once than it may hold: `tarfile` asks for as much as a header promises."""
+
+    def __init__(self, path: Path):
+        self.path, self.most = path, _most(path)
+        super().__init__(path)
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is not None:
+            _check_size(size, self.path, self.most)
+        return super().read(size)
 
 
 @contextmanager
@@ -325,7 +349,8 @@ def _reading(path: Path) -> Iterator[None]:
         yield
     except EOFError as error:
         raise DataError(f"{path}: truncated gzip; fetch the file again") from error
-    except (gzip.BadGzipFile, zlib.error, tarfile.TarError) as error:
+    except (gzip.BadGzipFile, zlib.error, tarfile.TarError, ValueError, RecursionError) as error:
+        # the last two are what `tarfile` runs into in headers that say nonsense, or go on and on
         raise DataError(f"{path}: corrupt ({error}); fetch the file again") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error}); check its permissions") from error

@@ -52,7 +52,7 @@ _MNIST_SHA256 = (
 
 _UNSIGNED_BYTE = 0x08
 _ELEMENT_TYPES = {0x09: "int8", 0x0B: "int16", 0x0C: "int32", 0x0D: "float32", 0x0E: "float64"}
-_LARGEST = 1 << 30  # 20 times MNIST: a gzip of a few megabytes can hold, and truly promise, more than the memory does
+_LARGEST = 1 << 28  # 5 times MNIST: a gzip of a few megabytes can hold, and truly promise, more than the memory does
 _BLOCK = 1 << 20
 
 
