@@ -19,7 +19,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self, TypedDict
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -287,17 +286,19 @@ def environment(settings: Settings) -> dict[str, str]:
 # --- all of it --------------------------------------------------------------------------------------------------------
 
 
+@runfolder.holding()
 def main(name: str, settings: Settings) -> dict[str, Entry]:
     """Run all that is not done; returns what became of each experiment, and of the report.
 
     Raises:
-        SettingsError: something that is named is not there, or a folder that cannot be written.
+        SettingsError: something that is named is not there, or a folder that cannot be written, or that another
+            process is at work in.
         UserError: a full disk and the like.
         Stopped: told to stop.
     """
     settings.check()
-    console, relay = Console(), Relay()
-    runfolder.open_folder(settings.root)
+    console, relay = command.plain_console(), Relay()
+    runfolder.hold(runfolder.open_folder(settings.root))
     before, entries = read(settings.root / "all.json"), dict[str, Entry]()
 
     def note(name: str, entry: Entry) -> None:
@@ -318,7 +319,7 @@ def main(name: str, settings: Settings) -> dict[str, Entry]:
 
     def start(name: str, words: list[str]) -> Entry:
         command_line = shlex.join(["python", "-m", f"experiments.{name}", *words])
-        console.print(command_line, markup=False, highlight=False, soft_wrap=True)
+        console.print(command_line, highlight=False, soft_wrap=True)
         began = time.perf_counter()
         code, said = relay.run([sys.executable, "-m", f"experiments.{name}", *words], environment(settings))
         if code < 0:

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import tyro
-from rich.console import Console
 
 from experiments import benchmark_tables, floor, peer_torch, peers
 from experiments.benchmark_rows import Row, rows
@@ -75,6 +74,7 @@ class Settings(command.Settings):
         return replace(self, rows=tuple(dict.fromkeys(self.rows or every)))
 
 
+@runfolder.holding()
 def main(name: str, settings: Settings) -> dict[str, Any]:
     """Measure, and leave a run folder; returns what its ``result.json`` says."""
     began = time.perf_counter()
@@ -89,12 +89,11 @@ def main(name: str, settings: Settings) -> dict[str, Any]:
         raise SettingsError(f"--devices: {error}") from error
     dataset = _dataset(settings) if any(row.needs_data for row in asked.values()) else None
 
-    console = Console()
+    console = command.plain_console()
     console.width = max(console.width, 130)  # the tables are read in files too, where rich assumes 80 columns
-    out = settings.out or Path("runs") / name
-    if (aside := runfolder.set_aside(out)) is not None:
+    out, aside = runfolder.opened(settings.out or Path("runs") / name)
+    if aside is not None:
         console.print(f"The earlier run in {out} is now in {aside}.")
-    out = runfolder.open_folder(out)
     config = command.config(settings)
     config |= {library: _version(library) for library in ("torch", "keras")}
     config |= {row: one.config for row, one in asked.items() if one.config is not None}

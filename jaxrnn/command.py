@@ -6,6 +6,7 @@ stop (Ctrl-C or SIGTERM), with everything saved.
 
 import ctypes
 import inspect
+import io
 import os
 import shlex
 import signal
@@ -20,7 +21,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar
 import jax
 import tyro
 from platformdirs import user_cache_path
+from rich.console import Console
 
+from jaxrnn import runfolder
 from jaxrnn.cells import CELLS
 from jaxrnn.errors import SettingsError, UserError
 
@@ -157,13 +160,14 @@ def command(name: str, settings: type[S], main: Callable[[str, S], Any], argv: S
     ``argv`` is what stands after the command's name, from the process where not given. A mistyped option ends the
     process through tyro (exit code 2, and a message of its own).
     """
+    say_all()
     if argv is None:  # the process is the command's own
         keep_memory()
     given = sys.argv[1:] if argv is None else list(argv)
     program = f"python -m experiments.{name}"
     try:
         parsed = parse(name, settings, given)
-        with _terminated_as_interrupted():
+        with _terminated_as_interrupted(), runfolder.holding():
             prepare_devices(getattr(parsed, "devices", None))
             main(name, parsed)
     except UserError as error:
@@ -203,6 +207,18 @@ def parse(name: str, settings: type[S], argv: Sequence[str]) -> S:
 def command_line(name: str) -> str:
     """The command as it was typed, for ``result.json``."""
     return shlex.join(["python", "-m", f"experiments.{name}", *sys.argv[1:]])
+
+
+def say_all() -> None:
+    """Have the process print what its terminal's encoding lacks as ``\\x`` and the like, as Python does on the error
+    stream: a run that is done must not end in an error over a letter."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def plain_console() -> Console:
+    """A console that shows words as they are: brackets and colons in the name of a folder or a file are no markup."""
+    return Console(markup=False, emoji=False)
 
 
 def keep_memory() -> None:

@@ -1,7 +1,7 @@
 """Several studies side by side: each trained in a run folder of its own, below the one that compares them."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,10 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxrnn import command, plots, runfolder
-from jaxrnn.command import TrainingSettings
-from jaxrnn.errors import CheckpointError
+from jaxrnn.command import TrainingSettings, plain_console
 from jaxrnn.runfolder import Reference
-from jaxrnn.study import STARTED, Outcome, Study, carry_out, check_same_settings
+from jaxrnn.study import STARTED, Outcome, Study, carry_out, check_same_run
 
 
 class Part(NamedTuple):
@@ -38,6 +37,7 @@ class Finding(NamedTuple):
     """By the papers' ids."""
 
 
+@runfolder.holding()
 def compare(
     name: str,
     settings: TrainingSettings,
@@ -58,14 +58,13 @@ def compare(
         UserError: as `jaxrnn.study.carry_out`.
         Stopped: told to stop; all is saved.
     """
-    console = Console()
-    out = settings.out or Path("runs") / name
+    console = plain_console()
     config = command.config(settings)
-    if settings.resume:
-        _check_resumable(name, out, config, (*command.free(settings), "epochs"))
-    elif (aside := runfolder.set_aside(out)) is not None:
+    out, aside = runfolder.opened(settings.out or Path("runs") / name, resume=settings.resume)
+    if aside is not None:
         console.print(f"The earlier run in {out} is now in {aside}.")
-    out = runfolder.open_folder(out)
+    if settings.resume:
+        check_same_run(name, out, config, (*command.free(settings), "epochs"))
     runfolder.write_json(out / "config.json", config)
 
     outcomes: dict[str, Outcome] = {}
@@ -116,13 +115,6 @@ def compare(
     )
     _conclude(console, rows, result, out)
     return result
-
-
-def _check_resumable(name: str, out: Path, config: Mapping[str, Any], free: Sequence[str]) -> None:
-    if not (out / "config.json").exists():
-        raise CheckpointError(f"there is nothing to resume in {out}: leave out --resume, or name the folder by --out")
-    kept = runfolder.read_json(out / "config.json")
-    check_same_settings(f"the {name} in {out}", kept, runfolder.plain(config), free)
 
 
 def _row(key: str, part: Part, outcome: Outcome) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxrnn import command, runfolder
-from jaxrnn.command import Settings
+from jaxrnn.command import Settings, plain_console
 
 NO_DATA: runfolder.DatasetFacts = {"name": "none", "source": "nothing is trained", "train": 0, "test": 0}
 
@@ -37,21 +37,21 @@ class Shown(NamedTuple):
     """The devices that were used, the first one where none are named."""
 
 
+@runfolder.holding()
 def demonstrate(name: str, settings: Settings, show: Callable[[Console, Path], Shown]) -> dict[str, Any]:
     """Open the run folder, let ``show`` print and write its tables and figures there, and write ``result.json``.
 
     Returns what ``result.json`` says. An earlier run in the folder is set aside.
 
     Raises:
-        SettingsError: a folder that cannot be written.
+        SettingsError: a folder that cannot be written, or that another process is at work in.
         UserError: a full disk and the like.
     """
     began = time.perf_counter()
-    console = Console()
-    out = settings.out or Path("runs") / name
-    if (aside := runfolder.set_aside(out)) is not None:
+    console = plain_console()
+    out, aside = runfolder.opened(settings.out or Path("runs") / name)
+    if aside is not None:
         console.print(f"The earlier run in {out} is now in {aside}.")
-    out = runfolder.open_folder(out)
     config = command.config(settings)
     runfolder.write_json(out / "config.json", config)
     shown = show(console, out)
@@ -77,6 +77,6 @@ def demonstrate(name: str, settings: Settings, show: Callable[[Console, Path], S
     for metric, values in result["metrics"].items():
         table.add_row(metric, "not finite" if values["mean"] is None else f"{values['mean']:.10g}")
     console.print(table)
-    files = ", ".join(sorted(path.name for path in out.iterdir()))
+    files = ", ".join(sorted(path.name for path in out.iterdir() if not path.name.startswith(".")))
     console.print(f"{total:.1f} s; {files} are in {out}")
     return result

@@ -14,7 +14,8 @@ import statistics
 import subprocess
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
@@ -24,11 +25,15 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import jax
 import numpy as np
+from filelock import FileLock, Timeout
 
-from jaxrnn.errors import DataError, SettingsError, UserError
+from jaxrnn.errors import CheckpointError, DataError, SettingsError, UserError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+_held: ContextVar[dict[Path, FileLock] | None] = ContextVar("held", default=None)
+"""The locks that are held by the body of `holding`, by their files."""
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "jaxrnn")
 
@@ -83,12 +88,89 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+@contextmanager
+def holding() -> Iterator[None]:
+    """Folders that are opened or held in the body stay this process's until it ends; a body within it changes nothing.
+
+    A process that is killed lets go of them as well.
+    """
+    if _held.get() is not None:
+        yield
+        return
+    locks: dict[Path, FileLock] = {}
+    token = _held.set(locks)
+    try:
+        yield
+    finally:
+        _held.reset(token)
+        for lock in locks.values():
+            lock.release()
+
+
+def hold(folder: str | os.PathLike[str], part: int = 0) -> None:
+    """Keeps other processes from this folder, until the body of `holding` ends.
+
+    Several processes that share a folder are parts of one whole. Each holds its own part; 0, the first to come, is
+    refused as long as any part is held. The locks are files in the folder, ``.lock``, ``.lock.1`` and so on, and stay.
+
+    Raises SettingsError where another process holds it, or where no lock can be written there.
+    """
+    locks, folder = _held.get(), _absolute(folder)
+    if locks is None:
+        raise RuntimeError("a folder can be held in the body of `holding` only")
+    own = folder / (f".lock.{part}" if part else ".lock")
+    if own in locks:
+        return
+    try:
+        with ExitStack() as others:
+            for path in () if part else folder.glob(".lock.*"):
+                others.enter_context(FileLock(path, timeout=0))
+            lock = FileLock(own, timeout=0, thread_local=False)
+            lock.acquire()
+    except Timeout as error:
+        raise SettingsError(
+            f"another process is at work in {folder}: wait until it has ended, or choose another folder by --out"
+        ) from error
+    except OSError as error:
+        raise _not_writable(folder, error) from error
+    locks[own] = lock
+
+
+def opened(path: str | os.PathLike[str], *, resume: bool = False) -> tuple[Path, Path | None]:
+    """Opens a run folder, holds it, and sets the earlier run in it aside: the folder's absolute path, and where the
+    earlier run is now.
+
+    With ``resume`` the earlier run stays. For use in the body of `holding`. See `open_folder`, `hold` and `set_aside`.
+
+    Raises:
+        CheckpointError: with ``resume``, no run was begun there.
+        SettingsError: another process is at work there, or the folder cannot be written, or cannot be set aside.
+        UserError: the earlier run cannot be renamed.
+    """
+    begun = _holds_a_run(_absolute(path)) or os.path.exists(
+        _absolute(path) / ".lock"
+    )  # killed before anything was written
+    if resume and not begun:
+        raise CheckpointError(f"there is nothing to resume in {path}: leave out --resume, or name the folder by --out")
+    folder = open_folder(path)
+    hold(folder)
+    aside = None if resume else set_aside(folder)
+    if aside is not None:
+        locks = _held.get()
+        assert locks is not None
+        locks.pop(folder / ".lock").release()  # it went along with the earlier run
+        hold(open_folder(folder))
+    return folder, aside
+
+
 def open_folder(path: str | os.PathLike[str]) -> Path:
     """Makes the folder where there is none, tries at once whether it can be written to, and returns its absolute path.
 
     Raises SettingsError where it cannot: hours of training must not end with nowhere to put the result.
     """
     folder = _absolute(path)
+    if not named_in_utf8(folder):
+        raise SettingsError(f"cannot write into the folder {folder}: {NOT_IN_UTF8}")
     probe = folder / ".writable.tmp"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -96,10 +178,22 @@ def open_folder(path: str | os.PathLike[str]) -> Path:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise SettingsError(
-            f"cannot write into the folder {folder}: {error.strerror or error}; choose another folder"
-        ) from error
+        raise _not_writable(folder, error) from error
     return folder
+
+
+def _not_writable(folder: Path, error: OSError) -> SettingsError:
+    return SettingsError(f"cannot write into the folder {folder}: {error.strerror or error}; choose another folder")
+
+
+NOT_IN_UTF8 = "its name is not in UTF-8, as checkpoints need it; choose another folder, or set PYTHONUTF8=1"
+"""What is wrong with a folder that is not `named_in_utf8`, and what to do."""
+
+
+def named_in_utf8(path: str | os.PathLike[str]) -> bool:
+    """Whether Python and libraries that take every name for UTF-8, orbax's storage among them, mean the same file by
+    this path. Elsewhere they write beside it, or not at all."""
+    return os.fsencode(path) == os.fspath(path).encode(errors="surrogatepass")
 
 
 def set_aside(path: str | os.PathLike[str]) -> Path | None:
@@ -111,7 +205,7 @@ def set_aside(path: str | os.PathLike[str]) -> Path | None:
     would take the working directory along) and UserError where it cannot be renamed.
     """
     folder = _absolute(path)
-    if not any(os.path.exists(folder / name) for name in ("config.json", "result.json", "checkpoint")):
+    if not _holds_a_run(folder):
         return None
     if Path.cwd().is_relative_to(folder.resolve()):
         raise SettingsError(
@@ -125,6 +219,10 @@ def set_aside(path: str | os.PathLike[str]) -> Path | None:
         folder.rename(aside)
         sync(folder.parent)
     return aside
+
+
+def _holds_a_run(folder: Path) -> bool:
+    return any(os.path.exists(folder / name) for name in ("config.json", "result.json", "checkpoint"))
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
@@ -157,7 +255,8 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
     what is not data.
     """
     text = json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False)
-    write_bytes(path, f"{text}\n".encode())
+    # what of a file's name is not in UTF-8 is a lone surrogate in Python, and \udcXX in JSON as well
+    write_bytes(path, f"{text}\n".encode(errors="backslashreplace"))
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:

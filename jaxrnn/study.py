@@ -17,7 +17,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from jaxrnn import checkpoint, command, plots, runfolder
-from jaxrnn.command import Stopped, TrainingSettings, stop_requests
+from jaxrnn.command import Stopped, TrainingSettings, plain_console, stop_requests
 from jaxrnn.data import Dataset, Origin
 from jaxrnn.errors import CheckpointError, SettingsError, UserError
 from jaxrnn.models import Row, parameter_count
@@ -124,6 +124,7 @@ def conduct(name: str, settings: TrainingSettings, study: Study) -> dict[str, An
     return outcome.result
 
 
+@runfolder.holding()
 def carry_out(
     name: str,
     settings: TrainingSettings,
@@ -141,7 +142,8 @@ def carry_out(
     leaves there is there whenever the runs are resumed, or is left again.
 
     Raises:
-        SettingsError: settings that make no sense, or a folder that cannot be written.
+        SettingsError: settings that make no sense, a folder that cannot be written, or one that another process is at
+            work in.
         CheckpointError: nothing to resume, a damaged checkpoint, or one of another experiment or other settings.
         UserError: a full disk and the like; no run came through with a finite loss.
         Stopped: told to stop; all is saved.
@@ -154,8 +156,7 @@ def carry_out(
         raise SettingsError(f"--devices: {error}") from error
     devices = list(plan[0][1].devices.flat)  # a second share has no others
     spread = [[count, *mesh.devices.shape] for count, mesh in plan]
-    console = Console()
-    out = settings.out or Path("runs") / name
+    console = plain_console()
     config = command.config(settings)
     free = command.free(settings) if study.same_epochs else (*command.free(settings), settings.duration)
     identity = identity_of(name, {key: value for key, value in config.items() if key not in free}, study)
@@ -164,14 +165,15 @@ def carry_out(
     model = abstract_runs(study.task, keys[0], study.hparams, study.train).model
     parameters = parameter_count(model)
 
+    out, aside = runfolder.opened(settings.out or Path("runs") / name, resume=settings.resume)
+    if aside is not None:
+        console.print(f"The earlier run in {out} is now in {aside}.")
     saved = out / "checkpoint"
     meta = saved_meta(saved, identity) if settings.resume else None
     resume = None if meta is None else saved_progress(saved, abstract)
     if settings.resume and meta is None:
+        check_same_run(name, out, config, free)
         console.print(f"The run in {out} was stopped before it was saved: it starts from the beginning.")
-    if not settings.resume and (aside := runfolder.set_aside(out)) is not None:
-        console.print(f"The earlier run in {out} is now in {aside}.")
-    out = runfolder.open_folder(out)
     runfolder.write_json(out / "config.json", config)
     spent = 0.0 if meta is None else meta["seconds"]
     if meta is not None and meta["spread"] != spread:
@@ -300,13 +302,9 @@ def save_progress(saved: Path, progress: Progress, facts: dict[str, Any]) -> Non
 
 
 def saved_meta(saved: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
-    """What was saved beside the runs, of this very study; None where it began but came to no save."""
+    """What was saved beside the runs, of this very study; None where nothing was."""
     if not checkpoint.exists(saved):
-        if (saved.parent / "config.json").exists():
-            return None
-        raise CheckpointError(
-            f"there is nothing to resume in {saved.parent}: leave out --resume, or name the run's folder by --out"
-        )
+        return None
     meta = checkpoint.read_meta(saved)
     if meta["experiment"] != identity["experiment"]:
         raise CheckpointError(
@@ -325,6 +323,14 @@ def check_same_settings(what: str, kept: dict[str, Any], asked: dict[str, Any], 
     if odd:
         changes = "; ".join(f"{key} was {kept.get(key)} and is {asked.get(key)}" for key in odd)
         raise CheckpointError(f"{what} has other settings: {changes}; resume it with its own")
+
+
+def check_same_run(name: str, out: Path, config: Mapping[str, Any], free: Sequence[str]) -> None:
+    """Raises CheckpointError where what is in the folder was begun with other settings, but for those that are free."""
+    if not (out / "config.json").exists():  # killed before it was written
+        return
+    kept = runfolder.read_json(out / "config.json")
+    check_same_settings(f"the {name} in {out}", kept, runfolder.plain(config), free)
 
 
 def saved_progress(saved: Path, abstract: Any) -> Progress:
@@ -399,7 +405,7 @@ def amended(outcome: Outcome, began: float, **entries: Any) -> Outcome:
 
 def conclude(outcome: Outcome) -> None:
     """End with a table of the metrics, the seconds, and what lies where."""
-    console, result = Console(), outcome.result
+    console, result = plain_console(), outcome.result
     table = Table(title="Result", title_justify="left")
     table.add_column("metric")
     for column in ("mean", "std", "runs"):
@@ -421,4 +427,4 @@ def conclude(outcome: Outcome) -> None:
 
 def announce_stand_in(wanted: str, dataset: Dataset, advice: str) -> None:
     """Say loudly that other data than the experiment's own are used."""
-    Console().print(Panel(f"Using {dataset.source}.\n{advice}", title=f"NOT {wanted}", style="bold yellow"))
+    plain_console().print(Panel(f"Using {dataset.source}.\n{advice}", title=f"NOT {wanted}", style="bold yellow"))

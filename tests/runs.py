@@ -17,3 +17,8 @@ def bits(out):
 
 def contents(folder):
     return {path: path.read_bytes() for path in sorted(Path(folder).rglob("*")) if path.is_file()}
+
+
+def files(out):
+    """The names of what a run has left in its folder, but for the lock."""
+    return {path.name for path in out.iterdir()} - {".lock"}

@@ -22,6 +22,7 @@ from experiments.floor import Speeds
 from experiments.measuring import Alone, Ours, Outcome
 from jaxrnn.cells import CELLS
 from jaxrnn.command import command
+from runs import files
 
 SWEEPS = ("sweep_elman", "sweep_lstm", "sweep_tiny")
 FULL, QUICK = contests(quick=False), contests(quick=True)
@@ -175,7 +176,7 @@ def test_every_row_at_once(everything, tmp_path, capsys):
     asked = [name for name in rows(quick=False) if name not in ("schemes", "startup", *COMMANDS)]
     assert run(tmp_path / "run", "--rows", *asked, "--repeats", "2") == 0
     result, lines = left(tmp_path / "run")
-    names = {path.name for path in (tmp_path / "run").iterdir()}
+    names = files(tmp_path / "run")
     tables = {f"{table}.{kind}" for table in ("benchmark", "sweeps", "growth") for kind in ("csv", "png")}
     assert names == {"config.json", "result.json", *tables}
     assert list(dict.fromkeys(line["row"] for line in lines)) == [*FULL]
@@ -240,6 +241,6 @@ def test_further_tables_are_left_with_or_without_a_figure(without_clock, monkeyp
     assert run(tmp_path / "run", "--rows", "tiny") == 0
     result, lines = left(tmp_path / "run", "others")
     assert result["metrics"]["other_number"]["runs"] == [1.5] and lines == [{"what": "number", "value": "1.5"}]
-    assert {path.name for path in (tmp_path / "run").iterdir()} == {"config.json", "result.json", "others.csv"}
+    assert files(tmp_path / "run") == {"config.json", "result.json", "others.csv"}
     said = capsys.readouterr().out
     assert "Other numbers" in said and "other_number" in said and "GFLOP/s" not in said

@@ -11,7 +11,7 @@ from jaxrnn import runfolder, study
 from jaxrnn.command import Stopped
 from jaxrnn.comparison import Finding, Part, compare, percent
 from jaxrnn.errors import CheckpointError
-from runs import bits
+from runs import bits, files
 from test_study import Settings, waves
 
 PRINTED = runfolder.Reference(what="a paper", metric="test_accuracy", value=0.625)
@@ -54,7 +54,7 @@ def test_every_part_is_the_run_it_would_be_alone(whole, tmp_path):
 
 
 def test_the_folder_holds_the_table_the_figures_and_the_parts(whole):
-    assert {path.name for path in whole.iterdir()} == {
+    assert files(whole) == {
         "config.json", "result.json", "comparison.csv", "accuracy.png", "curves.png", "seen.txt", "slow", "fast",
     }  # fmt: skip
     result = json.loads((whole / "result.json").read_text())

@@ -6,6 +6,10 @@ import math
 import os
 import re
 import resource
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
@@ -20,7 +24,7 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from jaxrnn import runfolder
-from jaxrnn.errors import DataError, SettingsError, UserError
+from jaxrnn.errors import CheckpointError, DataError, SettingsError, UserError
 from permissions import held_back, reachable_folder
 
 # --- JSON
@@ -253,6 +257,92 @@ def test_the_folder_one_is_in_stays(tmp_path, monkeypatch):
     with pytest.raises(SettingsError, match="is the folder you are in"):
         runfolder.set_aside(".")
     assert (tmp_path / "config.json").exists()
+
+
+# --- one process at a time
+
+HOLDS = """
+import sys
+from jaxrnn import runfolder
+with runfolder.holding():
+    folder, aside = runfolder.opened(sys.argv[1]) if sys.argv[2] == "0" else (sys.argv[1], None)
+    runfolder.hold(folder, int(sys.argv[2]))
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def another_process(folder, part=0):
+    """A process that holds the folder, until it is killed."""
+    words = [sys.executable, "-c", HOLDS, str(folder), str(part)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_second_process_is_refused_and_changes_nothing_until_the_first_is_gone(tmp_path):
+    with another_process(tmp_path / "run") as process:
+        (tmp_path / "run" / "config.json").write_text("{}")
+        for resume in (False, True):
+            with runfolder.holding(), pytest.raises(SettingsError, match="another process is at work in .*run: wait"):
+                runfolder.opened(tmp_path / "run", resume=resume)
+        assert (tmp_path / "run" / "config.json").exists() and not (tmp_path / "run.1").exists()
+        process.kill()
+        process.wait()
+        with runfolder.holding():
+            assert runfolder.opened(tmp_path / "run", resume=True) == (tmp_path / "run", None)
+            assert runfolder.opened(tmp_path / "run") == (tmp_path / "run", tmp_path / "run.1")
+            (tmp_path / "run" / "config.json").write_text("{}")
+            assert runfolder.opened(tmp_path / "run") == (tmp_path / "run", tmp_path / "run.2")
+
+
+def test_a_folder_that_was_let_go_of_is_another_s(tmp_path):
+    with runfolder.holding():
+        runfolder.opened(tmp_path / "run")
+        with runfolder.holding():
+            runfolder.opened(tmp_path / "run")  # the same process comes again
+        with pytest.raises(subprocess.CalledProcessError):
+            subprocess.run([sys.executable, "-c", HOLDS, tmp_path / "run", "0"], check=True, input="", text=True)
+    with another_process(tmp_path / "run"):
+        pass
+
+
+def test_processes_that_share_a_folder_hold_a_part_each_and_the_first_waits_for_none(tmp_path):
+    with runfolder.holding():
+        runfolder.opened(tmp_path)
+        with another_process(tmp_path, part=1) as process:
+            with runfolder.holding(), pytest.raises(SettingsError, match="another process"):
+                runfolder.hold(tmp_path, 1)
+            with ThreadPoolExecutor(1) as pool, pytest.raises(SettingsError, match="another process"):
+                pool.submit(begun_anew, tmp_path).result()
+            process.kill()
+            process.wait()
+            runfolder.hold(tmp_path, 1)
+
+
+def begun_anew(folder):
+    """As a process does that holds nothing: a thread of its own does not share what the main one holds."""
+    with runfolder.holding():
+        runfolder.opened(folder, resume=True)
+
+
+def test_to_hold_a_folder_for_ever_is_a_mistake(tmp_path):
+    with pytest.raises(RuntimeError, match="body of `holding`"):
+        runfolder.hold(tmp_path)
+
+
+def test_a_run_that_was_killed_before_it_wrote_anything_can_be_resumed(tmp_path):
+    with runfolder.holding(), pytest.raises(CheckpointError, match="nothing to resume"):
+        runfolder.opened(tmp_path / "run", resume=True)
+    assert not (tmp_path / "run").exists()
+    with another_process(tmp_path / "run"):
+        pass
+    with runfolder.holding():
+        assert runfolder.opened(tmp_path / "run", resume=True) == (tmp_path / "run", None)
 
 
 # --- metrics and the result

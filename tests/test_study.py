@@ -19,7 +19,7 @@ from jaxrnn.layers import stack
 from jaxrnn.models import Classifier
 from jaxrnn.study import Study, conduct
 from jaxrnn.train import Hparams, Task, Watch, cross_entropy
-from runs import bits, contents
+from runs import bits, contents, files
 
 RNG = np.random.default_rng(0)
 DATA = Dataset(
@@ -65,7 +65,7 @@ def whole(tmp_path_factory):
 
 
 def test_a_run_leaves_its_folder_whole(whole, capsys):
-    assert {path.name for path in whole.iterdir()} == {
+    assert files(whole) == {
         "config.json", "history.csv", "result.json", "learning_curves.png", "checkpoint",
     }  # fmt: skip
     result = json.loads((whole / "result.json").read_text())
@@ -127,9 +127,20 @@ def test_a_finished_run_resumed_says_the_same(whole, tmp_path):
 
 def test_stopped_before_the_first_save_starts_from_the_beginning(whole, tmp_path):
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "config.json").write_text("{}")
+    shutil.copy(whole / "config.json", tmp_path / "run")
     run(tmp_path / "run", seeds=2, epochs=6, resume=True)
     assert bits(tmp_path / "run") == bits(whole)
+
+
+def test_another_experiment_s_folder_is_not_resumed_in(tmp_path):
+    """It has no checkpoint, as a run that was stopped early has none, and would be written over."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text('{"quick": true, "digits": 8}')
+    (tmp_path / "run" / "result.json").write_text("{}")
+    before = contents(tmp_path / "run")
+    with pytest.raises(CheckpointError, match="digits was 8 and is None"):
+        run(tmp_path / "run", seeds=2, epochs=6, resume=True)
+    assert contents(tmp_path / "run") | before == contents(tmp_path / "run")
 
 
 def test_starting_over_keeps_the_earlier_run(tmp_path, capsys):
@@ -193,7 +204,7 @@ def test_a_folder_below_a_file_is_an_error(tmp_path):
 
 
 def test_all_runs_failed_is_an_error_with_the_step(tmp_path):
-    with pytest.raises(UserError, match="no run kept a finite loss .* at step 1.*--learning-rate"):
+    with pytest.raises(UserError, match="no run kept a finite loss .* at step 0.*--learning-rate"):
         run(tmp_path / "run", learning_rate=float("inf"), epochs=2)
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["finished"] is False and result["metrics"]["test_loss"]["runs"] == [None]

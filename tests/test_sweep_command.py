@@ -12,6 +12,7 @@ from experiments import SWEEPABLE
 from experiments.sweep import experiment_called, find, run, settings_of
 from jaxrnn import plots
 from jaxrnn.sweeps import Swept, sweepable
+from runs import files
 
 WELL = "--grid hidden=4,8"
 
@@ -270,7 +271,7 @@ def test_three_settings_drawn_at_random_from_start_to_end(tmp_path, capsys):
     assert result["metrics"]["runs"]["runs"] == [8]
     assert result["metrics"]["test_accuracy"]["mean"] == pytest.approx(max(scores.values()))
     assert result["finished"] is True and result["experiment"] == "sweep" and result["dataset"]["name"] == "digits"
-    assert {path.name for path in (tmp_path / "run").iterdir()} == FILES
+    assert files(tmp_path / "run") == FILES
     said = capsys.readouterr().out
     assert "4 settings x 2 seeds, 8 runs" in " ".join(said.split()) and "8 of 8 runs finished" in " ".join(said.split())
 
@@ -285,7 +286,7 @@ def test_one_setting_of_words_from_start_to_end(tmp_path):
     scores = means(rows, "test_loss")
     assert result["best"] == {"settings": {"cell": ["gru", "elman"][min(scores, key=scores.get)]}, "by": "test_loss"}
     assert result["metrics"]["runs"]["runs"] == [4]
-    assert {path.name for path in (tmp_path / "run").iterdir()} == FILES
+    assert files(tmp_path / "run") == FILES
     with open(tmp_path / "run" / "history.csv") as file:
         history = [(int(row["run"]), int(row["epoch"])) for row in csv.DictReader(file)]
     assert history == [(r, e) for r in range(4) for e in (1, 2)]

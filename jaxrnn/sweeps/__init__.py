@@ -20,9 +20,8 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxrnn import command, runfolder
-from jaxrnn.command import stop_requests
-from jaxrnn.errors import CheckpointError
-from jaxrnn.study import Experiment, check_same_settings
+from jaxrnn.command import plain_console, stop_requests
+from jaxrnn.study import Experiment, check_same_run
 from jaxrnn.sweeps.grid import Point
 from jaxrnn.sweeps.outcome import SHOWN, Finding, Swept, gather, leave, ranking_table
 from jaxrnn.sweeps.plan import TRACED, Group, SweepSettings, as_typed, groups_of, settings_for, sweepable
@@ -36,6 +35,7 @@ __all__ = [
 ]  # fmt: skip
 
 
+@runfolder.holding()
 def conduct(
     name: str,
     settings: SweepSettings,
@@ -63,17 +63,17 @@ def conduct(
         Stopped: told to stop; all is saved.
     """
     settings.check()
-    console = Console()
+    console = plain_console()
     out = settings.out or Path("runs") / name
     config = {**command.config(settings), "points": points}
 
     def open_folder() -> None:
+        folder, aside = runfolder.opened(out, resume=settings.resume)
+        if aside is not None:
+            console.print(f"The earlier run in {folder} is now in {aside}.")
         if settings.resume:
-            _check_resumable(name, out, runfolder.plain(config), command.free(settings))
-        elif (aside := runfolder.set_aside(out)) is not None:
-            console.print(f"The earlier run in {out} is now in {aside}.")
-        runfolder.open_folder(out)
-        runfolder.write_json(out / "config.json", config)
+            check_same_run(name, folder, config, command.free(settings))
+        runfolder.write_json(folder / "config.json", config)
 
     with meeting(settings.coordinator, settings.processes, settings.process) as share:
         if share.count > 1 and share.index == 0:
@@ -82,6 +82,7 @@ def conduct(
     if share.count == 1:
         open_folder()
     out = runfolder.open_folder(out)
+    runfolder.hold(out, share.index)
     _introduce(console, name, settings, groups, points, share)
     with stop_requests() as stop:
         trained = train(Work(experiment.name, out, settings, groups, points, share, stop))
@@ -90,12 +91,6 @@ def conduct(
         return None
     swept = gather(settings, groups, points, trained)
     return leave(name, out, settings, config, swept, trained, find)
-
-
-def _check_resumable(name: str, out: Path, config: dict[str, Any], free: Sequence[str]) -> None:
-    if not (out / "config.json").exists():
-        raise CheckpointError(f"there is nothing to resume in {out}: leave out --resume, or name the folder by --out")
-    check_same_settings(f"the {name} in {out}", runfolder.read_json(out / "config.json"), config, free)
 
 
 def _introduce(
