@@ -5,8 +5,9 @@ Everything here is an `optax.GradientTransformation` or makes one; learning rate
 
 from collections.abc import Callable
 from math import ceil
-from typing import Literal
+from typing import Any, Literal
 
+import jax
 import jax.numpy as jnp
 import optax
 
@@ -14,6 +15,29 @@ from jaxrnn.typing import Array, ArrayLike
 
 Rate = ArrayLike | Callable[[ArrayLike], Array]
 """A learning rate, or a schedule: the rate as a function of the number of updates made."""
+
+
+def global_norm(tree: Any) -> Array:
+    """The Euclidean norm of all numbers in a tree, also where their squares are beyond the largest float."""
+    norm = optax.tree.norm(tree)
+
+    def scaled(tree):
+        largest = optax.tree.norm(tree, ord="inf")
+        return largest * optax.tree.norm(jax.tree.map(lambda leaf: leaf / largest, tree))
+
+    return jax.lax.cond(jnp.isfinite(norm), lambda tree: norm, scaled, tree)
+
+
+def clipped_to(limit: ArrayLike) -> optax.GradientTransformation:
+    """Gradients with a larger global norm scaled down to ``limit``: `optax.clip_by_global_norm`, but of gradients whose
+    squares are beyond the largest float it makes zeros."""
+
+    def update(updates, state, params=None):
+        norm = global_norm(updates)
+        scaled = jax.tree.map(lambda leaf: ((leaf / norm) * limit).astype(leaf.dtype), updates)
+        return jax.tree.map(lambda leaf, less: jnp.where(norm < limit, leaf, less), updates, scaled), state
+
+    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
 
 
 def rmsprop_torch(learning_rate: Rate = 1e-2, momentum: float | None = None) -> optax.GradientTransformation:

@@ -20,7 +20,9 @@ from jaxrnn.optimisers import (
     OptimiserName,
     ScheduleName,
     adamw_torch,
+    clipped_to,
     decayed,
+    global_norm,
     rmsprop_torch,
     scheduled,
 )
@@ -94,15 +96,26 @@ def test_weight_decay_is_pytorchs_and_not_optaxs():
 
 @pytest.mark.parametrize(("norm", "limit"), record_torch.CLIPS)
 def test_clipping_is_pytorchs_but_for_its_epsilon(norm, limit, source):
-    """PyTorch scales by limit / (norm + 1e-6), optax by limit / norm: apart by at most 1e-6 / norm, relatively."""
+    """PyTorch scales by limit / (norm + 1e-6), we by limit / norm: apart by at most 1e-6 / norm, relatively."""
     theirs = record_torch.their_clipped(norm, limit, source)
     with jax.enable_x64(True):
         gradients = {name: jnp.asarray(value) for name, value in record_torch.gradients(norm).items()}
-        ours, _ = optax.clip_by_global_norm(limit).update(gradients, optax.EmptyState())
+        ours, _ = clipped_to(limit).update(gradients, optax.EmptyState())
         np.testing.assert_allclose(optax.tree.norm(ours), min(norm, limit), rtol=1e-12)
     for name, value in theirs.items():
         assert value.any()
         np.testing.assert_allclose(ours[name], value, rtol=1.001e-6 / norm if norm >= limit else 1e-12)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e18, 1e20, 1e30, 1e37])  # from 1e19 on float32 has no number for its square
+def test_the_norm_of_what_cannot_be_squared(size):
+    tree = {"a": size * jnp.array([3.0, 0.0]), "b": size * jnp.array([[4.0]])}
+    assert float(global_norm(tree)) == pytest.approx(5 * size, rel=1e-5)
+    scaled, _ = clipped_to(1e-3).update(tree, optax.EmptyState())
+    np.testing.assert_allclose(scaled["a"], [0.6e-3, 0], rtol=1e-5)
+    np.testing.assert_allclose(scaled["b"], [[0.8e-3]], rtol=1e-5)
+    for wrong in (jnp.nan, jnp.inf, -jnp.inf):
+        assert not jnp.isfinite(global_norm(tree | {"c": jnp.array(wrong)}))
 
 
 # --- Names and traced rates

@@ -177,7 +177,7 @@ def test_a_run_that_diverges_is_marked_and_its_neighbours_are_untouched(whole, t
     with_one = swept(tmp_path / "run", points, width=2)
     assert_same_runs(with_one, whole, points=[0, 1])
     lost = [row for row in with_one.rows if row["point"] == 2]
-    assert {row["status"] for row in lost} == {"diverged at step 1"} and all(np.isnan(row["test_loss"]) for row in lost)
+    assert {row["status"] for row in lost} == {"diverged at step 0"} and all(np.isnan(row["test_loss"]) for row in lost)
     assert with_one.ranking()[-1] == 2 and np.isnan(with_one.values(2)).all()
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["metrics"]["runs"]["mean"] == 8 and result["finished"] is True

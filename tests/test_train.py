@@ -1,5 +1,6 @@
 """Training: a run is a function of its key, however it is spread, cut into segments, interrupted or accompanied."""
 
+import gc
 import logging
 import math
 import os
@@ -9,6 +10,7 @@ from functools import partial
 from types import SimpleNamespace
 
 import jax
+import jax.extend
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -270,9 +272,9 @@ def test_a_run_that_diverges_stands_still_and_touches_no_neighbour(count, failin
     others = [run for run in range(count) if run != failing]
     one, other = (quiet_fit(task(), keys(count), Hparams(learning_rate=rates)) for rates in (calm, wild))
     runs = other.progress.runs
-    # an infinite step ruins the weights, the next loss shows it
-    assert runs.failed_at.tolist() == [1 if run == failing else -1 for run in range(count)]
-    assert runs.step.tolist() == [1 if run == failing else 6 for run in range(count)]
+    assert runs.failed_at.tolist() == [0 if run == failing else -1 for run in range(count)]
+    assert runs.step.tolist() == [0 if run == failing else 6 for run in range(count)]
+    assert all(np.isfinite(leaf).all() for leaf in model_leaves(other))
     for a, b in zip(saved(one), saved(other), strict=True):
         np.testing.assert_array_equal(a[others], b[others])
     assert np.isnan(other.metrics["test_loss"]).tolist() == [run == failing for run in range(count)]
@@ -289,7 +291,56 @@ def test_a_frozen_run_keeps_the_weights_from_before_and_the_step_is_named(capsys
     for a, b in zip(model_leaves(fitted), jax.tree.leaves(begun), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6)
     assert int(fitted.progress.runs.failed_at) == 0 and fitted.progress.history == []
-    assert "Run 0: the loss is not finite at step 0" in capsys.readouterr().out
+    assert "Run 0: loss, gradient or update is not finite at step 0" in capsys.readouterr().out
+
+
+def steep(model, x, y, hparams, key):
+    """Cross-entropy with a gradient of 1e20 or so, whose squares are beyond the largest float."""
+    metrics = cross_entropy(model, x, y, hparams, key)
+    return metrics | {"loss": 1e20 * metrics["loss"]}
+
+
+def test_a_gradient_beyond_its_squares_is_clipped_as_any_other():
+    options = {"epochs": 1, "evals": None}
+    hparams = Hparams(learning_rate=1.0, clip_norm=1e-3)
+    plain, grown = (
+        quiet_fit(task(optax.sgd, N, objective), jax.random.key(0), hparams, **options)
+        for objective in (cross_entropy, steep)
+    )
+    norms = [fitted.progress.history[0]["gradient_norm"] for fitted in (plain, grown)]
+    assert norms[1] == pytest.approx(1e20 * norms[0], rel=1e-5)
+    assert grown.progress.history[0]["update_norm"] == pytest.approx(1e-3, rel=1e-5)
+    for a, b in zip(model_leaves(plain), model_leaves(grown), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-9)
+
+
+def test_a_gradient_that_an_optimiser_cannot_square_is_no_step():
+    """Adam would take it for infinite, and hold its weights for ever after without a word."""
+    fitted = quiet_fit(task(optax.adam, objective=steep), jax.random.key(0))
+    assert int(fitted.progress.runs.failed_at) == 0
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(fitted.progress.runs.opt_state))
+
+
+def test_an_update_that_is_not_finite_is_not_made():
+    """In the last step of all, too, where no further loss would show it."""
+    fitted = quiet_fit(task(batch=N), keys(2), Hparams(learning_rate=np.array([1e-3, np.inf])), epochs=1)
+    assert fitted.progress.runs.failed_at.tolist() == [-1, 0]
+    assert [row["run"] for row in fitted.progress.history] == [0]
+    begun = jax.vmap(lambda key: start(task(), key, Hparams(), TRAIN))(keys(2)).model
+    for a, b in zip(model_leaves(fitted), jax.tree.leaves(begun), strict=True):
+        np.testing.assert_allclose(a[1], b[1], rtol=1e-6)
+
+
+def test_a_run_whose_watched_metric_is_never_finite_has_no_best():
+    """Its weights are those of the start: no number of theirs is a result."""
+    x, y = TEST
+    options = {"epochs": 5, "evals": {"test": TEST, "valid": (np.full_like(x, np.nan), y)}}
+    fitted = quiet_fit(task(), jax.random.key(0), watch=Watch("valid_loss", 3), **options)
+    assert int(fitted.progress.runs.failed_at) == -1
+    rows = fitted.progress.history
+    assert [row["epoch"] for row in rows] == [1, 2, 3]  # three epochs without a better one
+    assert all(math.isnan(row["valid_loss"]) and math.isfinite(row["test_loss"]) for row in rows)
+    assert all(np.isnan(value).all() for value in fitted.metrics.values())
 
 
 def test_early_stopping_is_each_run_s_own_and_keeps_its_best():
@@ -670,3 +721,17 @@ def test_no_model_is_evaluated_twice(monkeypatch, patience, evaluations):
     fitted = quiet_fit(task(), keys(1), epochs=2, watch=None if patience is None else Watch("test_loss", patience))
     assert len(calls) == evaluations
     assert fitted.metrics["test_loss"][0] == min(row["test_loss"] for row in fitted.progress.history)
+
+
+def test_training_again_leaves_no_program_in_jax_s_caches():
+    """They keep what they traced as long as the function lives, and the objective outlives the trainings."""
+
+    def programs_after_one_more():
+        one = task()
+        train.memory_per_run(one, Hparams(), TRAIN)
+        quiet_fit(one, keys(2), epochs=1)
+        gc.collect()
+        return sum(type(one) is jax.extend.core.Jaxpr for one in gc.get_objects())
+
+    programs_after_one_more()
+    assert programs_after_one_more() == programs_after_one_more()

@@ -178,6 +178,11 @@ def test_the_longest_part_says_what_an_example_is():
 cross = partial(binary_cross_entropy, lambda x, **options: x, hparams=Hparams(), key=None)
 
 
+def test_a_logit_that_is_no_number_is_never_right():
+    said = cross(np.array([[np.nan], [np.nan], [0.0], [0.0]]), y=np.array([0, 1, 0, 1]))
+    assert said["accuracy"].tolist() == [0, 0, 1, 0] and said["error"].tolist() == [1, 1, 0, 1]
+
+
 def test_binary_cross_entropy_is_pytorch_s():
     torch = pytest.importorskip("torch")
     logits, labels = DRAW.normal(0, 9, 40), DRAW.integers(0, 2, 40)
