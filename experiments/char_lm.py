@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from rich.console import Console
 
 from experiments import char_longer, char_samples, text_generation, text_temperatures, texts
 from experiments.char_samples import SAMPLES
@@ -21,7 +20,7 @@ from experiments.text_generation import GenerationSettings
 from experiments.text_temperatures import Counted, words_of
 from experiments.texts import TextSettings, Trained
 from jaxrnn import runfolder
-from jaxrnn.command import command
+from jaxrnn.command import command, plain_console
 from jaxrnn.data.text import Text
 from jaxrnn.errors import SettingsError
 from jaxrnn.plots.style import finite
@@ -53,7 +52,7 @@ def main(name: str, settings: Settings) -> Any:
     if settings.generate is not None:
         return text_generation.ask(name, settings)
     settings.check()
-    console, text = Console(), texts.load(settings)
+    console, text = plain_console(), texts.load(settings)
     settings = texts.whole_passes(settings, text)
     if settings.steps % (SAMPLES * settings.every):
         raise SettingsError(
@@ -61,7 +60,7 @@ def main(name: str, settings: Settings) -> Any:
             f"{settings.every} does not"
         )
     study = texts.study(settings, text)
-    console.print(introduction(settings, text), markup=False)
+    console.print(introduction(settings, text))
 
     # line by line: a list of all words of a large text would be many times as large
     lines = re.finditer(r"[^\n]+", text.vocabulary.decode(text.train))
@@ -75,7 +74,7 @@ def main(name: str, settings: Settings) -> Any:
     taken = char_samples.read(out)
     console.print(f"The samples, in {out / char_samples.FILE}:")
     for one in taken:
-        console.print(f"{one.step:>9,} {one.greedy!r}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"{one.step:>9,} {one.greedy!r}", highlight=False, soft_wrap=True)
     first = finite(row["train_bits_per_character"] for row in outcome.fitted.progress.history if row["epoch"] == 1)
     counted, cut, told = written(name, settings, text, study, outcome)
     lowest = lowest_held_out(outcome.fitted, settings.every)

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from experiments import characters
 from experiments.characters import CharacterSettings
 from jaxrnn import plots, runfolder
 from jaxrnn.cells import Cell
-from jaxrnn.command import Stopped, stop_requests
+from jaxrnn.command import Stopped, plain_console, stop_requests
 from jaxrnn.data import sentences
 from jaxrnn.inference import accuracy
 from jaxrnn.plots.strips import Strip
@@ -76,7 +75,7 @@ def compare(settings: CharacterSettings, trained: Run, out: Path) -> dict[str, d
     compared = ways(settings)
     there = Way(replace(settings, dropout=settings.dropping(settings.dropout), dropout_convention="drop"))
     found: dict[str, dict[str, np.ndarray]] = {}
-    Console().print(f"The same {settings.seeds} networks in other ways:")
+    plain_console().print(f"The same {settings.seeds} networks in other ways:")
     with stop_requests() as stop, progress_bar((len(compared) - 1) * settings.epochs) as bar:
         for name, way in compared.items():
             runs = trained if way == there else _train(name, way, stop, bar)
@@ -91,7 +90,7 @@ def compare(settings: CharacterSettings, trained: Run, out: Path) -> dict[str, d
     ]
     runfolder.write_csv(out / "regularisers.csv", rows)
     runfolder.save_figure(_figure(found), out / "regularisers.png")
-    Console().print(_table(found))
+    plain_console().print(_table(found))
     return found
 
 

@@ -10,14 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rich.console import Console
 from rich.table import Table
 
 from experiments import character_regularisers, character_trained, characters
 from experiments.characters import CharacterSettings
 from experiments.verdicts import judged, middle
 from jaxrnn import plots, runfolder
-from jaxrnn.command import command
+from jaxrnn.command import command, plain_console
 from jaxrnn.data import sentences
 from jaxrnn.data.sentences import CLASSES, NEGATIVE, POSITIVE
 from jaxrnn.plots.strips import Strip
@@ -73,7 +72,7 @@ def main(name: str, settings: CharacterSettings) -> Any:
     """Train, and leave a run folder; returns what its ``result.json`` says. Or ask a trained run."""
     if settings.sentence is not None:
         return character_trained.judge(name, settings.sentence, settings.out or Path("runs") / name)
-    console, trained = Console(), study(settings)
+    console, trained = plain_console(), study(settings)
     console.print(characters.convention(settings))
     outcome = carry_out(name, settings, trained)
     out, began = outcome.out, time.perf_counter()

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from rich.console import Console
 
 from experiments import characters, verdicts
 from experiments.characters import CharacterSettings
 from jaxrnn import inference, plots, runfolder
+from jaxrnn.command import plain_console
 from jaxrnn.data import sentences
 from jaxrnn.data.sentences import CLASSES, LENGTH, POSITIVE
 from jaxrnn.study import restore_models, trained
@@ -36,11 +36,9 @@ def judge(name: str, text: str, out: Path) -> np.ndarray:
     steps = len(read) if settings.mask else LENGTH
     found = inference.over(lambda model, ids: jax.nn.softmax(model.at_every_step(ids)), models, ids[None])[:, 0, :steps]
 
-    console = Console()
+    console = plain_console()
     if len(text) > LENGTH:
-        console.print(
-            f"Of the {len(text)} characters the first {LENGTH} are read: {read!r}", markup=False, soft_wrap=True
-        )
+        console.print(f"Of the {len(text)} characters the first {LENGTH} are read: {read!r}", soft_wrap=True)
     positive = found[:, -1, POSITIVE]
     verdicts.pronounce(console, read, positive)
     title = f"{read!r}: {verdicts.judged(positive)}"

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from experiments import regression
 from experiments.regression import Pairs, RegressionSettings, middle_run, outputs_of, references
 from jaxrnn import plots, runfolder
-from jaxrnn.command import command
+from jaxrnn.command import command, plain_console
 from jaxrnn.data import Origin, lagged
 from jaxrnn.runfolder import Reference
 from jaxrnn.study import Experiment, Outcome, Study
@@ -151,7 +150,7 @@ def show(settings: Settings, levels: dict[str, Row], outcome: Outcome) -> None:
         title = f"{output} and its prediction{of}, mean squared error {error:.3g}"
         figure = plots.regression.sequences(train.y[..., k], title, output, prediction=said[..., k])
         runfolder.save_figure(figure, outcome.out / f"prediction_{output}.png")
-    Console().print(_table(levels, outcome.fitted))
+    plain_console().print(_table(levels, outcome.fitted))
 
 
 def _table(levels: dict[str, Row], fitted: Fitted) -> Table:

@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import jax
 import jax.numpy as jnp
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from experiments.palindrome import TEST, PalindromeSettings, study_of
 from experiments.palindromes import SOLVED
 from jaxrnn import inference, plots, runfolder, theory
 from jaxrnn.cells import LSTMCell
-from jaxrnn.command import StepSettings, command
+from jaxrnn.command import StepSettings, command, plain_console
 from jaxrnn.data import palindromes
 from jaxrnn.data.palindromes import DIGITS
 from jaxrnn.errors import SettingsError, UserError
@@ -217,7 +216,7 @@ def find(settings: Settings, swept: Swept, out: Path) -> Finding:
     title = "Learning with one gate held at 1"
     draw(plots.sweeps.bands(named, title, "training step", "validation accuracy (%)", scale=100.0), "curves.png")
 
-    Console().print(_table(intact, after, during))
+    plain_console().print(_table(intact, after, during))
     metrics: dict[str, Any] = {"intact_test_accuracy": intact}
     for gate in GATES:
         metrics |= {f"{gate}_held_test_accuracy": after[gate], f"{gate}_trained_held_test_accuracy": during[gate]}

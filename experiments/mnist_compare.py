@@ -12,14 +12,13 @@ from typing import Any, NamedTuple, Self
 
 import jax
 import numpy as np
-from rich.console import Console
 
 from experiments import mnist, mnist_analysis, mnist_fnn, mnist_gru, mnist_lstm, mnist_recurrent, mnist_rnn
 from experiments.mnist import MnistSettings
 from experiments.mnist_trained import DIRECTIONS, digit_box, logits
 from experiments.peer_flax import FLAX, FlaxClassifier
 from jaxrnn import plots, runfolder
-from jaxrnn.command import Stopped, command, stop_requests
+from jaxrnn.command import Stopped, command, plain_console, stop_requests
 from jaxrnn.comparison import Finding, Part, compare
 from jaxrnn.data import Dataset
 from jaxrnn.data import mnist as data
@@ -143,7 +142,7 @@ def _row_by_row(seen: Seen, devices: int | None) -> tuple[ByKey, ByKey]:
     trained: ByKey = {}
     with stop_requests() as stop:
         for key in RECURRENT:
-            Console().print(f"A readout for every row of the {seen.names[key]}:")
+            plain_console().print(f"A readout for every row of the {seen.names[key]}:")
             own[key] = mnist_analysis.accuracy_by_row(seen.models[key], *test)
             found = mnist_analysis.trained_accuracy_by_row(seen.models[key], train, test, devices=devices, stop=stop)
             if found is None:

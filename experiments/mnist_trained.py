@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from jaxrnn import inference, plots, runfolder
+from jaxrnn.command import plain_console
 from jaxrnn.data import mnist as data
+from jaxrnn.data.dataset import in_words
 from jaxrnn.data.image import as_example
 from jaxrnn.errors import DataError
 
@@ -58,8 +59,8 @@ def predict(run: Trained, file: Path) -> np.ndarray:
     mean = last.mean(0)
     best = int(mean.argmax())
 
-    console = Console()
-    table = Table(title=f"{file.name} is a {best}", title_justify="left")
+    console = plain_console()
+    table = Table(title=f"{in_words(file.name)} is a {best}", title_justify="left")
     table.add_column("digit")
     table.add_column("probability", justify="right")
     if len(last) > 1:
@@ -70,7 +71,7 @@ def predict(run: Trained, file: Path) -> np.ndarray:
             row.append(f"{last[:, digit].min():.4f} to {last[:, digit].max():.4f}")
         table.add_row(*row, style="bold" if digit == best else None)
     console.print(table)
-    title = f"{file.name}: a {best} with probability {mean[best]:.3f}"
+    title = f"{in_words(file.name)}: a {best} with probability {mean[best]:.3f}"
     figure = run.out / f"prediction_{file.stem}.png"
     runfolder.save_figure(plots.sequences.probabilities(image, probabilities, title), figure)
     console.print(f"How the probabilities move from row to row is drawn in {figure}")
@@ -101,7 +102,7 @@ def evaluate(run: Trained, folder: Path) -> dict[str, Any]:
     written = run.out / f"evaluation_{folder.resolve().name}.json"
     runfolder.write_json(written, result)
 
-    console = Console()
+    console = plain_console()
     table = Table(title=f"Accuracy on {len(labels):,} test images of {dataset.name}", title_justify="left")
     table.add_column("images")
     for column in ("mean", "std", "runs"):

@@ -7,13 +7,13 @@ from pathlib import Path
 from unicodedata import normalize
 
 import jax
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from experiments import name_model
 from experiments.name_model import NameSettings
 from experiments.name_samples import Written, write
+from jaxrnn.command import plain_console
 from jaxrnn.data.names import Alphabet, Name
 from jaxrnn.generate import Sampler, Temperature, TopK
 from jaxrnn.study import hparams_of, restore_models, trained
@@ -50,7 +50,7 @@ def ask(name: str, settings: NameSettings, out: Path) -> list[Written]:
     for number, one in enumerate(beginnings):
         key = jax.random.fold_in(jax.random.key(settings.seed), number)
         found.append(write(model, key, alphabet, [one] * (settings.samples or 10), samplers, longest + len(begins)))
-        Console().print(_table(found[-1], f"{one.language}: {begins}..."))
+        plain_console().print(_table(found[-1], f"{one.language}: {begins}..."))
     return found
 
 

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from experiments import name_model, name_samples, name_trained
 from experiments.name_model import PAPER_EPOCHS, NameSettings
 from experiments.name_samples import KS, Sample, label
 from jaxrnn import plots, runfolder
-from jaxrnn.command import command
+from jaxrnn.command import command, plain_console
 from jaxrnn.data.names import Names
 from jaxrnn.plots.strips import Strip
 from jaxrnn.plots.style import finite
@@ -116,10 +115,10 @@ def show(
 ) -> None:
     """The table, the files and the figures of what was written."""
     out = outcome.out
-    console = Console()
+    console = plain_console()
     console.print(_table(measured, len(data.languages) > 1))
     for k in measured:
-        console.print(f"{'all letters' if k == 'all' else f'k = {k}'}: {', '.join(examples(samples, k))}", markup=False)
+        console.print(f"{'all letters' if k == 'all' else f'k = {k}'}: {', '.join(examples(samples, k))}")
     runfolder.write_csv(out / "names_by_k.csv", [_numbers(sample) for sample in samples])
     runfolder.write_csv(out / "written.csv", [row for sample in samples for row in _rows(sample)])
     runfolder.save_figure(_by_k_figure(outcome, data, measured), out / "names_by_k.png")

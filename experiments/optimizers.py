@@ -19,7 +19,7 @@ from experiments.bowls import CARRIED_OVER, TITLES, TUNED
 from experiments.norms import Trace, median
 from experiments.palindrome import PALINDROME, SOLVED, PalindromeSettings, solved_at
 from jaxrnn import plots, runfolder
-from jaxrnn.command import CellName, StepSettings, command
+from jaxrnn.command import CellName, StepSettings, command, plain_console
 from jaxrnn.errors import SettingsError
 from jaxrnn.sweeps import Finding, Point, SweepSettings, Swept, conduct, settings_for
 from jaxrnn.words import NAMES, median_percent, median_range
@@ -157,7 +157,7 @@ def compare(settings: Settings, swept: Swept) -> dict[tuple[str, bool], Tried]:
 
 def find(settings: Settings, swept: Swept, out: Path) -> Finding:
     """Draw, print and answer, part by part."""
-    console = Console()
+    console = plain_console()
     followed = bowls.follow()
     rows = bowls.counted(followed)
     bowls.show(console, out, followed, rows)

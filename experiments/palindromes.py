@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from experiments.palindrome import PALINDROME, SOLVED, TEST, solved_at
 from jaxrnn import plots, runfolder
-from jaxrnn.command import CellName, StepSettings, command
+from jaxrnn.command import CellName, StepSettings, command, plain_console
 from jaxrnn.data.palindromes import Encoding, held_out_count
 from jaxrnn.optimisers import OptimiserName
 from jaxrnn.sweeps import Finding, Point, SweepSettings, Swept, conduct
@@ -132,7 +131,7 @@ def find(settings: Settings, swept: Swept, out: Path) -> Finding:
         name: {length: solved_at(swept, number, settings.every) for length, number in lengths.items()}
         for name, lengths in best.items()
     }
-    Console().print(_table(swept, best, solved))
+    plain_console().print(_table(swept, best, solved))
     metrics: dict[str, Any] = {f"held_out_{length}": held_out_count(length) for length in _lengths(swept)}
     for name, lengths in best.items():
         for length, number in lengths.items():

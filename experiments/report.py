@@ -11,14 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from experiments import EXPERIMENTS
 from experiments import report_tables as tables
 from experiments.papers import Paper, Question
 from experiments.papers.index import PAPERS
 from jaxrnn import runfolder
-from jaxrnn.command import command
+from jaxrnn.command import command, plain_console
 from jaxrnn.errors import DataError
 from jaxrnn.report import charts
 from jaxrnn.report.collect import RANK, Run, best, collect, missing
@@ -55,7 +53,7 @@ def main(name: str, settings: Settings) -> Path:
     runfolder.write_bytes(path, render(page).encode(errors="replace"))
     entries = [entry for section in page.sections for entry in section.entries]
     odd = [entry.id for entry in entries if entry.state != "finished"]
-    say = partial(Console().print, markup=False, highlight=False, soft_wrap=True)
+    say = partial(plain_console().print, highlight=False, soft_wrap=True)
     say(f"{len(runs)} run folders, {len(entries) - len(odd)} of {len(entries)} questions answered: {path}")
     if odd:
         say(f"Not answered, or on small data only: {', '.join(odd)}. The page says what to run.")

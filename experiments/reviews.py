@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
-from rich.console import Console
 
 from experiments import classifier
 from experiments.classifier import ClassifierSettings
-from jaxrnn.command import FREE, OF_THE_CALL, TrainingSettings, at_least_one
+from jaxrnn.command import FREE, OF_THE_CALL, TrainingSettings, at_least_one, plain_console
 from jaxrnn.data import imdb
 from jaxrnn.data.imdb import Reviews
 from jaxrnn.data.tokens import PADDING, UNKNOWN
@@ -99,7 +98,7 @@ def _read(source: str, data_dir: Path | None, options: tuple[tuple[str, Any], ..
     unknown = [
         f"{(ids == UNKNOWN).sum() / max((ids != PADDING).sum(), 1):.1%}" for ids in (dataset.x_train, dataset.x_test)
     ]
-    Console().print(
+    plain_console().print(
         f"Vocabulary: {len(reviews.vocabulary.words):,} words; an id for all others, {unknown[0]} of the words to "
         f"train on and {unknown[1]} of those to test on; and one for padding, "
         f"{(dataset.x_train == PADDING).mean():.0%} of {dataset.x_train.shape[1]} steps"

@@ -11,11 +11,11 @@ from typing import Any
 
 import jax
 import numpy as np
-from rich.console import Console
 
 from experiments import verdicts
 from experiments.reviews import ReviewSettings
 from jaxrnn import inference, plots, runfolder
+from jaxrnn.command import plain_console
 from jaxrnn.data.imdb import CLASSES, POSITIVE
 from jaxrnn.data.tokens import UNKNOWN, Words, tokens
 from jaxrnn.errors import DataError
@@ -49,7 +49,7 @@ def judge(
     models = restore_models(out, task, hparams_of(settings), meta, keep_best=settings.patience > 0)
     found = inference.over(lambda model, ids: jax.nn.sigmoid(model(ids)[..., 0]), models, rows)
 
-    console = Console()
+    console = plain_console()
     if len(words) > len(read):
         console.print(f"Of the {len(words)} words the first {len(read)} are read")
     said = " ".join(read)
@@ -58,7 +58,7 @@ def judge(
     # a row ends in its newest word
     unknown = list(dict.fromkeys(word for word, row in zip(read, rows, strict=True) if row[-1] == UNKNOWN))
     if unknown:
-        console.print(f"read as unknown: {', '.join(map(repr, unknown))}", markup=False, soft_wrap=True)
+        console.print(f"read as unknown: {', '.join(map(repr, unknown))}", soft_wrap=True)
     # no more than stands in one line beside the verdict
     begins, *more = textwrap.wrap(said, 40)
     title = f"{begins + ' …' * bool(more)!r}: {verdicts.judged(positive)}"

@@ -10,13 +10,12 @@ from typing import Any, Self
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from rich.console import Console
 from rich.table import Table
 
 from experiments import regression
 from experiments.regression import Pairs, RegressionSettings, outputs_of, references
 from jaxrnn import plots, runfolder
-from jaxrnn.command import CellName, command
+from jaxrnn.command import CellName, command, plain_console
 from jaxrnn.data import Origin, neighbours
 from jaxrnn.scan import unroll
 from jaxrnn.study import Experiment, Outcome, Study
@@ -145,7 +144,7 @@ def show(settings: Settings, outcome: Outcome) -> None:
         errors = [np.square(each - rule[n]).mean(-1) for each in (printed[n], said[:, n])]
         table.add_row("", "error", "0", *map(median_range, errors))
         table.add_section()
-    Console().print(table)
+    plain_console().print(table)
 
 
 def _listed(numbers: Any) -> str:

@@ -12,11 +12,10 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import tyro
-from rich.console import Console
 
 from experiments import SWEEPABLE
 from jaxrnn import plots, runfolder
-from jaxrnn.command import command
+from jaxrnn.command import command, plain_console
 from jaxrnn.errors import SettingsError
 from jaxrnn.study import Experiment
 from jaxrnn.sweeps import Finding, SweepSettings, Swept, as_typed, conduct, ranking_table, sweepable
@@ -127,7 +126,7 @@ def find(experiment: str, swept: Swept, out: Path) -> Finding:
         scored = [means[point] for point in left]
         draw(plots.sweeps.parallel(names, chosen, scored, title, metric, best), "parallel.png")
 
-    Console().print(ranking_table(swept))
+    plain_console().print(ranking_table(swept))
     kinds = ("test_", "validation_", "train_", "last_")
     rows = [row for row in swept.rows if row["point"] == ranking[0]]
     columns = dict.fromkeys(column for row in rows for column in row if column.startswith(kinds))

@@ -12,11 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
-from rich.console import Console
 
 from experiments import text_neurons, text_temperatures, texts
 from experiments.texts import TextSettings, Trained
-from jaxrnn.command import OF_THE_CALL, at_least_one
+from jaxrnn.command import OF_THE_CALL, at_least_one, plain_console
 from jaxrnn.data.text import Text, Vocabulary
 from jaxrnn.errors import DataError, SettingsError
 from jaxrnn.generate import Greedy, Sampler, Temperature, TopK, TopP, Written, beam_search, generate
@@ -95,7 +94,7 @@ def ask(name: str, settings: GenerationSettings) -> Any:
         return _search(model, run.vocabulary, prime, settings)
     samplers, said = _samplers(settings)
     count = settings.samples if said != "greedy" else 1
-    console, written = Console(), []
+    console, written = plain_console(), []
     for sample in range(count):
         console.print(f"Sample {sample + 1} of {count}, {said}:", style="bold", highlight=False)
         parts = [run.vocabulary.decode(prime)]
@@ -184,7 +183,7 @@ def _search(model: LanguageModel, vocabulary: Vocabulary, prime: np.ndarray, set
     assert settings.beam is not None
     ids, logs = jax.device_get(beam_search(model, prime, settings.length, settings.beam))
     there = np.flatnonzero(np.isfinite(logs))[: settings.samples]
-    console, written = Console(), []
+    console, written = plain_console(), []
     for place, row in enumerate(there):
         bits = -logs[row] / np.log(2) / settings.length
         console.print(

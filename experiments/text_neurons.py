@@ -14,10 +14,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from jaxrnn import plots, runfolder
+from jaxrnn.command import plain_console
 from jaxrnn.data.text import Text, Vocabulary
 from jaxrnn.models import LanguageModel
 from jaxrnn.plots import neuron_page
@@ -60,7 +60,7 @@ def show(
     expected = likeliest(vocabulary, logits)
     read = vocabulary.decode(ids)
 
-    console = Console()
+    console = plain_console()
     table = Table(title="Units shown: of each feature the one that goes with it most closely", title_justify="left")
     table.add_column("feature")
     for column in ("layer", "unit", "correlation"):

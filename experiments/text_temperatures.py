@@ -13,10 +13,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from jaxrnn import copies, runfolder
+from jaxrnn.command import plain_console
 from jaxrnn.data.text import Text, Vocabulary
 from jaxrnn.generate import Greedy, Sampler, Temperature, drawn_from, generate
 from jaxrnn.models import LanguageModel
@@ -75,10 +75,10 @@ def compare(
     ``text`` is the one that was trained on. Raises UserError where the file cannot be written.
     """
     counted = measure(model, vocabulary, text, key, prime)
-    console = Console()
+    console = plain_console()
     console.print(_table(counted))
     for one in counted:
-        console.print(f"{_named(one.way)}: {_shown(one)!r}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"{_named(one.way)}: {_shown(one)!r}", highlight=False, soft_wrap=True)
     runfolder.write_bytes(out / FILE, rendered(counted, vocabulary.decode(prime), text.name).encode())
     console.print(f"Table and texts are in {out / FILE}")
     return counted

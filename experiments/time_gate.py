@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from rich.console import Console
 from rich.table import Table
 
 from experiments import hidden_period
@@ -22,7 +21,7 @@ from experiments.hidden_period import Recovery
 from experiments.norms import median
 from jaxrnn import plots, runfolder
 from jaxrnn.cells import LSTMCell, TimeGatedLSTMCell, time_gate
-from jaxrnn.command import at_least_one, command
+from jaxrnn.command import at_least_one, command, plain_console
 from jaxrnn.data import windows
 from jaxrnn.data.sines import Sampling
 from jaxrnn.errors import SettingsError
@@ -253,7 +252,7 @@ def find(settings: Settings, swept: Swept, out: Path) -> Finding:
     title = f"Is a sine wave's period between 5 and 6 ms? {settings.hidden} units, {settings.seeds} seeds"
     draw(plots.time_gate.learning(panels, paper, title, chance=0.5), "frequency.png")
 
-    console = Console()
+    console = plain_console()
     console.print(_period_table(recovery))
     console.print(_race_table(settings, raced))
     metrics: dict[str, Any] = {

@@ -23,7 +23,7 @@ def judged(positive: Any) -> str:
 
 def pronounce(console: Console, read: str, positive: np.ndarray) -> None:
     """Print how likely the classes of what was read are, from the likelihoods of positive ``(runs,)``."""
-    console.print(f"{read!r}: {judged(positive)}", markup=False, soft_wrap=True)
+    console.print(f"{read!r}: {judged(positive)}", soft_wrap=True)
     if len(positive) > 1:
         console.print(
             f"median of {len(positive)} runs; positive from {positive.min():.4f} to {positive.max():.4f}, "

@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrnn.errors import CheckpointError, UserError
-from jaxrnn.runfolder import sync, writing
+from jaxrnn.runfolder import NOT_IN_UTF8, named_in_utf8, sync, writing
 
 ARRAYS, META, SUMS = "arrays", "meta.json", "SHA256SUMS"
 
@@ -43,6 +43,8 @@ def save(folder: str | os.PathLike[str], run: Any, meta: dict[str, Any]) -> None
     leaves, arrays = _to_host(run)
     text = json.dumps({"meta": meta, "leaves": leaves, "digest": _digest(arrays)})
     folder = Path(folder).absolute()
+    if not named_in_utf8(folder):
+        raise UserError(f"cannot write {folder}: {NOT_IN_UTF8}")
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for killed in folder.glob("*.tmp"):
@@ -77,6 +79,8 @@ def restore(folder: str | os.PathLike[str], abstract_run: Any) -> tuple[Any, dic
     Raises CheckpointError where there is no checkpoint, it is damaged, or its arrays are not those of
     ``abstract_run``.
     """
+    if not named_in_utf8(folder):
+        raise CheckpointError(f"cannot read the checkpoint {folder}: {NOT_IN_UTF8}")
     checkpoint, content = _read(folder)
     here = [_describe(path, leaf) for path, leaf in jax.tree.leaves_with_path(abstract_run)]
     there = [{name: leaf[name] for name in ("path", "dtype", "shape")} for leaf in content["leaves"]]

@@ -412,6 +412,16 @@ def test_a_save_that_does_not_fit_leaves_the_earlier_one(tmp_path, capfd):
     assert bits(checkpoint.restore(tmp_path, abstract(run))[0]) == bits(run)
 
 
+def test_a_folder_whose_name_is_not_in_utf8_holds_no_checkpoint(tmp_path):
+    """Orbax's storage takes every name for UTF-8, and would write beside it, or fail."""
+    folder = tmp_path / "na\udcefve"
+    with pytest.raises(UserError, match="cannot write .* is not in UTF-8"):
+        checkpoint.save(folder, {"w": jnp.arange(100.0)}, META)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(CheckpointError, match="cannot read .* is not in UTF-8"):
+        checkpoint.restore(folder, {})
+
+
 FILLS_WHILE_ORBAX_WRITES = """
 import resource, sys, jax, jax.numpy as jnp, numpy as np
 from jaxrnn import checkpoint, errors

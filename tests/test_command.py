@@ -10,8 +10,18 @@ from pathlib import Path
 
 import jax
 import pytest
+from rich.table import Table
 
-from jaxrnn.command import EpochSettings, Settings, Stopped, command, config, prepare_devices, stop_requests
+from jaxrnn.command import (
+    EpochSettings,
+    Settings,
+    Stopped,
+    command,
+    config,
+    plain_console,
+    prepare_devices,
+    stop_requests,
+)
 from jaxrnn.errors import DataError, SettingsError
 
 
@@ -157,6 +167,27 @@ def test_the_config_is_every_setting_but_those_of_one_call():
     assert config(Own(out=Path("here"), resume=True, size=4)) == {
         "quick": False, "seeds": 1, "seed": 0, "epochs": 10, "data_dir": None, "devices": None, "size": 4,
     }  # fmt: skip
+
+
+def test_what_the_terminal_cannot_show_ends_nothing():
+    program = """
+import sys
+from jaxrnn.command import Settings, command
+sys.exit(command("own", Settings, lambda name, settings: print("Łódź in n\\udcefve"), []))
+"""
+    environment = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True)
+    assert (done.returncode, done.stdout) == (0, b"\\u0141\xf3d\\u017a in n\\udcefve\n"), done.stderr
+
+
+def test_words_are_no_markup(capsys):
+    table = Table("a[/b]", title="[old] :house:")
+    table.add_row("runs/[/c]")
+    console = plain_console()
+    console.print("runs/[old]/a[/b] :house:", table)
+    said = capsys.readouterr().out
+    assert "runs/[old]/a[/b] :house:" in said
+    assert all(words in said for words in ("[old] :house:", "a[/b]", "runs/[/c]"))
 
 
 def test_freed_memory_is_kept_by_a_process_of_its_own():

@@ -71,6 +71,12 @@ def test_what_is_written_is_read(tmp_path_factory, lines):
         assert names_in(write(file, text)) == wanted
 
 
+def test_a_file_s_name_that_is_not_in_utf8_is_told_all_the_same(tmp_path):
+    named = write(tmp_path / "Fran\udce7ais.txt", "Anna\nAnan\nAna\n")
+    one, both = read(named), read(tmp_path)
+    assert one.languages == both.languages == ("Fran\\xe7ais",) and one.source == "the file Fran\\xe7ais.txt"
+
+
 def test_a_file_is_one_language_and_a_folder_one_for_each_file(tmp_path):
     write(tmp_path / "Latin.txt", "Anna\nAnan\nAna\n")
     write(tmp_path / "Greek.txt", "Thea\nTheta\nTeth\n")

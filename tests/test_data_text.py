@@ -61,6 +61,10 @@ def test_a_text_is_worked_on_in_blocks_of_any_size(block, monkeypatch):
     assert vocabulary_of(said).decode(whole) == said
 
 
+def test_a_file_s_name_that_is_not_in_utf8_is_told_all_the_same(tmp_path):
+    assert read([written(tmp_path, b"a text", "na\udcefve.txt")]).name == "na\\xefve.txt"
+
+
 def test_half_a_surrogate_from_a_command_line_is_unknown():
     assert Vocabulary("ab").encode("a\udcffb").tolist() == [0, 2, 1]
 

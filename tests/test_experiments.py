@@ -136,6 +136,12 @@ def test_any_folder_with_the_four_files_is_trained_on_and_named_idx(small, tmp_p
     assert error + accuracy == pytest.approx(1) and f"error is {100 * error:.2f} %" in result["answers"]["T17"]
 
 
+def test_any_folder_s_name_is_shown_as_it_is(small, tmp_path, capsys):
+    out = tmp_path / "[old]" / "a[/b]"
+    assert run("mnist_rnn", mnist_rnn.Settings, "--data-dir", small, "--out", out) == 0
+    assert str(out) in "".join(capsys.readouterr().out.split("\n"))
+
+
 def test_validation_holds_out_the_end_of_the_training_set(small, tmp_path):
     options = ("--data-dir", small, "--out", tmp_path / "run", "--validation", 16, "--patience", 3)
     assert run("mnist_rnn", mnist_rnn.Settings, *options) == 0

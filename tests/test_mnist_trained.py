@@ -46,6 +46,16 @@ def test_the_evaluation_is_the_result_s(trained, capsys):
     assert "2 down" in capsys.readouterr().out
 
 
+def test_an_image_may_have_any_name(trained, tmp_path, capsys):
+    _, out = trained
+    image = np.zeros((28, 28), np.uint8)
+    image[8:20, 12:16] = 255
+    Image.fromarray(image).save(file := tmp_path / "[b] n\udcefve.png")
+    assert ask(out, "--predict", file) == 0
+    assert "[b] n\\xefve.png is a" in capsys.readouterr().out
+    next(out.glob("prediction_*")).unlink()
+
+
 @pytest.mark.parametrize("inverted", [False, True])
 def test_the_prediction_of_a_test_image_is_the_evaluation_s(trained, tmp_path, capsys, inverted):
     data, out = trained

@@ -44,6 +44,7 @@ from permissions import held_back, reachable_folder
         (("a", Path("b") / "c"), '["a", "b/c"]'),
         ({"a": {"b": [np.float32("inf"), None]}}, '{"a": {"b": [null, null]}}'),
         ("naïve", '"naïve"'),
+        (Path("n\udcefve"), '"n\\udcefve"'),  # the file's name is in Latin-1
     ],
 )
 def test_json_is_strict_and_exact(tmp_path, value, text):
@@ -190,6 +191,12 @@ def test_open_folder_makes_it_and_leaves_nothing_in_it(tmp_path, monkeypatch):
     (tmp_path / "runs" / "a" / "kept").write_text("x")
     runfolder.open_folder("runs/a")
     assert (tmp_path / "runs" / "a" / "kept").read_text() == "x"
+
+
+def test_a_folder_whose_name_libraries_would_take_for_another(tmp_path):
+    with pytest.raises(SettingsError, match="its name is not in UTF-8"):
+        runfolder.open_folder(tmp_path / "n\udcefve" / "run")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("place", ["file", "file/run"])

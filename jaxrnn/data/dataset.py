@@ -1,5 +1,6 @@
 """What every loader returns."""
 
+import os
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,11 @@ class Origin(NamedTuple):
 
     name: str
     source: str
+
+
+def in_words(name: str) -> str:
+    """The name of a file as text, whatever its bytes: ``\\xe4`` for one that is not UTF-8."""
+    return os.fsencode(name).decode(errors="backslashreplace")
 
 
 class Dataset(NamedTuple):

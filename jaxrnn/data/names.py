@@ -15,6 +15,7 @@ from unicodedata import normalize
 
 import numpy as np
 
+from jaxrnn.data.dataset import in_words
 from jaxrnn.data.text import document
 from jaxrnn.errors import DataError
 from jaxrnn.typing import Int
@@ -118,9 +119,9 @@ def read(place: Path | None = None) -> Names:
         with resources.as_file(resources.files("jaxrnn.data") / "name_lists") as folder:
             lists, source = _of_folder(folder), "they come with jaxrnn"
     elif place.is_dir():
-        lists, source = _of_folder(place), f"the folder {place.resolve().name}"
+        lists, source = _of_folder(place), f"the folder {in_words(place.resolve().name)}"
     else:
-        lists, source = {place.stem: names_in(place)}, f"the file {place.name}"
+        lists, source = {in_words(place.stem): names_in(place)}, f"the file {in_words(place.name)}"
     names = [Name(text, language) for language, texts in lists.items() for text in texts]
     train, test = _parted(names, "the package" if place is None else str(place))
     name = f"{len(names):,} names" + (f" in {len(lists)} languages" if len(lists) > 1 else "")
@@ -145,7 +146,7 @@ def _of_folder(folder: Path) -> dict[str, list[str]]:
     files = sorted(folder.glob("*.txt"))
     if not files:
         raise DataError(f"{folder}: has no .txt files, one for each language")
-    return {normalize("NFC", file.stem): names_in(file) for file in files}
+    return {normalize("NFC", in_words(file.stem)): names_in(file) for file in files}
 
 
 def _parted(names: Sequence[Name], where: str) -> tuple[tuple[Name, ...], tuple[Name, ...]]:

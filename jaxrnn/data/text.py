@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxrnn.data.dataset import in_words
 from jaxrnn.errors import DataError
 from jaxrnn.typing import ArrayLike, Int
 
@@ -138,7 +139,7 @@ def read(files: Sequence[Path] = (), *, keep_boilerplate: bool = False, characte
     """
     if files:
         documents = [document(Path(file), keep_boilerplate=keep_boilerplate) for file in files]
-        name = ", ".join(Path(file).name for file in files)
+        name = ", ".join(in_words(Path(file).name) for file in files)
         return of_documents(documents, name, f"{len(files)} text file{'s' * (len(files) > 1)}", characters)
     return of_documents(
         python_topics(), "Python topics", f"pydoc_data of Python {platform.python_version()}", characters

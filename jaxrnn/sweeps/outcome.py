@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from jaxrnn import checkpoint, command, runfolder
+from jaxrnn.command import plain_console
 from jaxrnn.errors import UserError
 from jaxrnn.sweeps.grid import Point
 from jaxrnn.sweeps.plan import Chunk, Group, SweepSettings, in_short, objective
@@ -183,7 +183,7 @@ def leave(
         raise UserError(f"no run kept a finite loss: see {out / 'sweep.csv'}; lower --learning-rate or set --clip-norm")
     seconds = result["seconds"]
     files = ", ".join(sorted(path.name for path in out.iterdir() if not path.name.startswith(".")))
-    Console().print(
+    plain_console().print(
         f"{finished} of {len(swept.rows)} runs finished; {seconds['total']:.1f} s "
         f"(on all devices together {seconds['compile']:.1f} s compiling, {seconds['train']:.1f} s training); "
         f"{files} are in {out}"
