@@ -7,6 +7,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -49,6 +50,7 @@ class GridSettings(SweepSettings):
             raise SettingsError(f"--random must be at least 1, not {self.random}")
 
 
+@cache
 def settings_of(experiment: Experiment) -> type[GridSettings]:
     """The settings of a sweep of this experiment: a sweep's, and the experiment's own."""
     both = (GridSettings, experiment.settings)

@@ -543,7 +543,8 @@ def memory_per_run(task: Task, hparams: Hparams, train: Data, *, keep_best: bool
         def loss(model):
             return task.objective(model, *batch, hparams, None)["loss"].mean()
 
-        return jax.vjp(loss, model)[1]
+        # what it holds and not itself: JAX's caches would keep its program with the shape of the answer, for good
+        return jax.tree.leaves(jax.vjp(loss, model)[1])
 
     state, model = _bytes(run), _bytes(run.model)
     return 2 * (state + model + _bytes(rows)) + _bytes(jax.eval_shape(kept, run.model, rows))
