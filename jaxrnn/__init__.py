@@ -6,7 +6,7 @@ many as one program.
 """
 
 from jaxrnn.cells import CELLS, Cell, ElmanCell, GRUCell, JordanCell, LSTMCell, TimeGatedLSTMCell
-from jaxrnn.interop import from_torch, to_torch_state_dict
+from jaxrnn.interop import from_torch, load_torch, to_torch_state_dict
 from jaxrnn.layers import Bidirectional, Recurrent, Stack, stack
 from jaxrnn.models import MLP, Classifier, LanguageModel, Regressor, TextClassifier, TextMLP
 from jaxrnn.scan import unroll
@@ -14,5 +14,5 @@ from jaxrnn.scan import unroll
 __all__ = [
     "CELLS", "MLP", "Bidirectional", "Cell", "Classifier", "ElmanCell", "GRUCell", "JordanCell", "LSTMCell",
     "LanguageModel", "Recurrent", "Regressor", "Stack", "TextClassifier", "TextMLP", "TimeGatedLSTMCell", "from_torch",
-    "stack", "to_torch_state_dict", "unroll",
+    "load_torch", "stack", "to_torch_state_dict", "unroll",
 ]  # fmt: skip

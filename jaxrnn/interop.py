@@ -1,18 +1,24 @@
 """Weights from and to PyTorch: `nn.RNN`, `nn.GRU` and `nn.LSTM`, any number of layers, one direction or two.
 
 Both use the same equations and gate order; only the layout differs: PyTorch keeps ``weight_ih_l0 (gates*h, d)``, we
-keep ``w_x (d, gates*h)``. PyTorch is needed only to read a module and to give tensors back.
+keep ``w_x (d, gates*h)``. PyTorch is needed only to read a module or its file, and to give tensors back.
 """
 
+import os
+import warnings
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
 from jaxrnn.cells import Cell, ElmanCell, GRUCell, LSTMCell
+from jaxrnn.errors import DataError
 from jaxrnn.layers import Bidirectional, Stack, stack
 from jaxrnn.typing import Bias
 
@@ -37,8 +43,69 @@ def from_torch(module: Any) -> Stack:
     mode = getattr(module, "mode", None)
     if mode not in _CELLS:
         raise ValueError(f"expected a torch.nn.RNN, GRU or LSTM, not {type(module).__name__}")
-    state = {name: tensor.detach().cpu().numpy() for name, tensor in module.state_dict().items()}
-    return from_torch_state_dict(state, mode)
+    return from_torch_state_dict({name: _array(tensor) for name, tensor in module.state_dict().items()}, mode)
+
+
+def load_torch(path: str | os.PathLike[str], mode: str) -> Stack:
+    """Our layer with the weights in a file, as ``torch.save(module.state_dict(), path)`` leaves it (since PyTorch 1.6).
+
+    ``mode`` is the module's: ``RNN_TANH``, ``RNN_RELU``, ``GRU`` or ``LSTM``. Nothing that the file asks for is
+    executed: it is read with ``weights_only``, on the CPU.
+
+    Raises:
+        ImportError: PyTorch is not installed.
+        DataError: no such file, or one that cannot be read, is broken, or holds anything else than the floating point
+            tensors of a state dict of this mode.
+        ValueError: an unknown mode.
+    """
+    import torch
+
+    path = Path(path)
+    _check_mode(mode)
+    try:
+        with zipfile.ZipFile(path) as parts:
+            packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts.infolist())
+        if packed:  # PyTorch packs nothing, and what is packed may come to any size
+            raise DataError(f"{path}: is a compressed archive, as torch.save writes none; save it again")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what PyTorch finds odd is either read all the same or refused here
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except DataError:
+        raise
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error}); check the name") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever broken content makes the two of them run into
+        reason = (str(error).split("\n") or [""])[0].strip() or type(error).__name__
+        raise DataError(f"{path}: no file of torch.save, or one of more than tensors ({reason})") from error
+    if not isinstance(state, Mapping):
+        raise DataError(f"{path}: holds no state dict; save module.state_dict()")
+    for name, value in state.items():
+        if not isinstance(value, torch.Tensor) or value.layout != torch.strided or value.device.type != "cpu":
+            raise DataError(f"{path}: {name!r} is no tensor of numbers; save module.state_dict()")
+        # a view may repeat the little that there is any number of times
+        if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+            raise DataError(f"{path}: {name!r} is larger than what is stored of it; save module.state_dict()")
+    try:
+        return from_torch_state_dict({name: _array(tensor) for name, tensor in state.items()}, mode)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{path}: {' '.join(str(error).split())}; save module.state_dict() of such a module") from error
+
+
+def _array(tensor: Any) -> np.ndarray:
+    """The numbers of a tensor."""
+    import torch
+
+    tensor = tensor.detach().cpu()
+    if tensor.dtype is torch.bfloat16:  # numpy has no such type of its own
+        return tensor.view(torch.int16).numpy().view(jnp.bfloat16)
+    return tensor.numpy()
+
+
+def _check_mode(mode: str) -> None:
+    if mode not in _CELLS:
+        raise ValueError(f"mode must be one of {', '.join(_CELLS)}, not {mode!r}")
 
 
 def from_torch_state_dict(state: Mapping[str, Any], mode: str) -> Stack:
@@ -47,10 +114,12 @@ def from_torch_state_dict(state: Mapping[str, Any], mode: str) -> Stack:
     ``mode`` is the module's: ``RNN_TANH``, ``RNN_RELU``, ``GRU`` or ``LSTM``.
 
     Raises:
-        ValueError: an unknown mode, missing or surplus entries, shapes that do not fit, or projections.
+        ValueError: an unknown mode, missing or surplus entries, shapes that do not fit, what is no floating point
+            number, or projections.
     """
-    if mode not in _CELLS:
-        raise ValueError(f"mode must be one of {', '.join(_CELLS)}, not {mode!r}")
+    _check_mode(mode)
+    if odd := [name for name in state if not isinstance(name, str)]:
+        raise ValueError(f"a state dict has names, not {', '.join(map(repr, odd))}")
     if any("weight_hr" in name for name in state):
         raise ValueError("an LSTM with projections (proj_size > 0) has no counterpart here")
     if "weight_ih_l0" not in state or "weight_hh_l0" not in state:
@@ -58,21 +127,29 @@ def from_torch_state_dict(state: Mapping[str, Any], mode: str) -> Stack:
     layers = sum(name.startswith("weight_ih_l") and not name.endswith("_reverse") for name in state)
     bidirectional = "weight_ih_l0_reverse" in state
     bias: Bias = "torch" if "bias_ih_l0" in state else "none"
-    d, h = (np.shape(state[name])[-1] for name in ("weight_ih_l0", "weight_hh_l0"))
+    d, h = (np.shape(state[name])[-1:] or (0,) for name in ("weight_ih_l0", "weight_hh_l0"))
+    if 0 in (*d, *h):
+        raise ValueError("weight_ih_l0 and weight_hh_l0 must have inputs and units")
 
-    # drawn only to be replaced, so by what is drawn fastest: orthogonal blocks of a wide layer take seconds
-    options: dict[str, Any] = {"bias": bias, "init": "pytorch", "rngs": nnx.Rngs(0)}
-    layer = stack(_CELLS[mode], d, [h] * layers, bidirectional=bidirectional, **options)
-    places = dict(_places(layer))
-    if set(places) != set(state):
-        odd = ", ".join(sorted(set(places) ^ set(state)))
-        raise ValueError(f"not the state dict of {layers} layers of {mode}: {odd} missing or too many")
-    for name, (cell, attribute) in places.items():
-        # a copy, for JAX may read the memory only when the module has gone on training
-        value, place = np.asarray(state[name]).copy(), getattr(cell, attribute)
+    kinds = [name for own, name in _NAMES.items() if own in ("w_x", "w_h") or bias == "torch"]
+    ends = [f"_l{number}{suffix}" for number in range(layers) for suffix in ("", "_reverse")[: 1 + bidirectional]]
+    if odd := sorted({kind + end for kind in kinds for end in ends} ^ set(state)):
+        raise ValueError(f"not the state dict of {layers} layers of {mode}: {', '.join(odd)} missing or too many")
+
+    # only its shapes, for all its numbers come from there
+    def empty() -> Stack:
+        cell = partial(_CELLS[mode], bias=bias, init="pytorch")
+        return stack(cell, *d, [*h] * layers, bidirectional=bidirectional, rngs=nnx.Rngs(0))
+
+    layer = jax.eval_shape(empty)
+    for name, (cell, attribute) in _places(layer):
+        value, place = np.asarray(state[name]), getattr(cell, attribute)
         if value.shape != place.shape[::-1]:
             raise ValueError(f"{name} must have shape {place.shape[::-1]}, not {value.shape}")
-        setattr(cell, attribute, nnx.Param(jnp.asarray(value.T)))
+        if not jnp.issubdtype(value.dtype, jnp.floating):
+            raise ValueError(f"{name} must have floating point numbers, not {value.dtype}")
+        # a copy, for JAX may read the memory only when the module has gone on training
+        setattr(cell, attribute, nnx.Param(jnp.asarray(value.T.copy())))
     return layer
 
 

@@ -5,8 +5,10 @@ fresh ones. ``pytest tests/test_interop.py -k parity -s`` prints the worst diffe
 """
 
 import json
+import os
 import subprocess
 import sys
+import zipfile
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +18,8 @@ from flax import nnx
 
 import record_torch
 from jaxrnn.cells import Cell, ElmanCell, GRUCell, LSTMCell
-from jaxrnn.interop import from_torch, from_torch_state_dict, to_torch_state_dict
+from jaxrnn.errors import DataError
+from jaxrnn.interop import from_torch, from_torch_state_dict, load_torch, to_torch_state_dict
 from jaxrnn.layers import Bidirectional, Recurrent, Stack, stack
 from record_torch import LIVE, MODES, RECORDED, Case
 
@@ -407,3 +410,98 @@ print(json.dumps([name for name in {heavy!r} if name in sys.modules]))
 """
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(answer.stdout) == []
+
+
+def test_what_a_state_dict_promises_is_not_drawn():
+    vast = {"weight_ih_l0": np.ones((3, 1), "float32"), "weight_hh_l0": np.broadcast_to(np.float32(1), (3, 300_000))}
+    with pytest.raises(ValueError, match=r"^weight_ih_l0 must have shape \(900000, 1\), not \(3, 1\)$"):
+        from_torch_state_dict(vast, "GRU")
+
+
+@pytest.mark.parametrize("dtype", ["int32", "bool", "complex64", "U1"])
+def test_what_is_no_floating_point_number_is_refused(dtype):
+    state = gru_state()
+    with pytest.raises(ValueError, match="^bias_hh_l1 must have floating point numbers, not "):
+        from_torch_state_dict(state | {"bias_hh_l1": state["bias_hh_l1"].astype(dtype)}, "GRU")
+
+
+def test_names_and_shapes_that_are_none_are_refused():
+    with pytest.raises(ValueError, match="^a state dict has names, not 7$"):
+        from_torch_state_dict({7: np.ones(3)}, "GRU")
+    with pytest.raises(ValueError, match="must have inputs and units$"):
+        from_torch_state_dict(gru_state() | {"weight_ih_l0": np.float32(1)}, "GRU")
+
+
+# --- files of PyTorch's
+
+
+def saved(torch, path, value, **options):
+    torch.save(value, path, **options)
+    return path
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16", "bfloat16"])
+def test_a_file_is_read_bit_for_bit(torch, tmp_path, precision):
+    module = torch.nn.LSTM(3, 4, 2, bidirectional=True).to(getattr(torch, precision))
+    layer = load_torch(saved(torch, tmp_path / "lstm.pt", module.state_dict()), "LSTM")
+    weights = by_torch_names(layer)
+    assert set(weights) == set(module.state_dict())
+    for name, tensor in module.state_dict().items():
+        assert weights[name].dtype == jnp.dtype(precision)
+        np.testing.assert_array_equal(np.float32(weights[name]), tensor.float().numpy())
+    again = by_torch_names(from_torch(module))
+    assert all(jnp.array_equal(weights[name], again[name]) for name in weights)
+
+
+def refused(path, mode="GRU"):
+    with pytest.raises(DataError) as caught:
+        load_torch(path, mode)
+    line = str(caught.value)
+    assert line.startswith(f"{path}: ") and "\n" not in line
+    return line
+
+
+class Harmful:
+    """What would make a folder where it is unpickled."""
+
+    def __reduce__(self):
+        return os.mkdir, ("made_by_a_pickle",)
+
+
+def test_nothing_in_a_file_is_executed(torch, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for number, options in enumerate(({}, {"_use_new_zipfile_serialization": False})):
+        assert "more than tensors" in refused(saved(torch, tmp_path / f"{number}.pt", Harmful(), **options))
+    refused(saved(torch, tmp_path / "module.pt", torch.nn.GRU(2, 3)))
+    assert not (tmp_path / "made_by_a_pickle").exists()
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (lambda torch, state: [1, 2], "holds no state dict"),
+        (lambda torch, state: state | {"bias_hh_l0": 7}, "'bias_hh_l0' is no tensor"),
+        (lambda torch, state: state | {"bias_hh_l0": torch.eye(3).to_sparse()}, "'bias_hh_l0' is no tensor"),
+        (lambda torch, state: state | {"bias_hh_l0": torch.zeros(1).expand(1 << 40)}, "larger than what is stored"),
+        (lambda torch, state: state | {"bias_hh_l0": torch.zeros(9, dtype=torch.int64)}, "must have floating point"),
+        (lambda torch, state: state | {"head\n": torch.zeros(1)}, "missing or too many"),
+        (lambda torch, state: {"model": state}, "'model' is no tensor"),
+    ],
+)
+def test_a_file_of_anything_else_is_refused(torch, tmp_path, change, said):
+    state = torch.nn.GRU(2, 3).state_dict()
+    assert said in refused(saved(torch, tmp_path / "gru.pt", change(torch, dict(state))))
+
+
+def test_a_file_that_is_none_or_another_is_refused(torch, tmp_path):
+    assert "No such file" in refused(tmp_path / "absent.pt")
+    file = saved(torch, tmp_path / "gru.pt", torch.nn.GRU(2, 3).state_dict())
+    assert "not the state dict of 1 layers of" not in refused(file, "LSTM")
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
+    refused(file)
+    with zipfile.ZipFile(tmp_path / "packed.pt", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", bytes(1 << 20))
+    assert "compressed archive" in refused(tmp_path / "packed.pt")
+    with pytest.raises(ValueError, match="^mode must be one of"):
+        load_torch(file, "gru")

@@ -8,11 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxrnn.data import imdb, mnist, names, text
 from jaxrnn.data.image import as_example
 from jaxrnn.errors import UserError
+from jaxrnn.interop import load_torch
+from jaxrnn.layers import Bidirectional
 
 from . import mutations
 from .mutations import Mutation
@@ -205,6 +208,32 @@ def _read_image(folder: Path) -> None:
     assert example.dtype == np.uint8 and example.shape == (28, 28) and example.max() >= 0.8 * 255
 
 
+# --- PyTorch's files
+
+
+def _begin_torch(folder: Path) -> Mapping[str, Sequence[bytes]]:
+    import torch
+
+    torch.manual_seed(0)
+    module = torch.nn.GRU(3, 2, 2, bidirectional=True)
+    contents = []
+    for state in (module.state_dict(), module.half().state_dict(), module.bfloat16().state_dict()):
+        torch.save(state, made := io.BytesIO())
+        contents.append(made.getvalue())
+    for odd in (module, [1, 2], {"weight_ih_l0": "x"}, {"weight_ih_l0": torch.zeros(1).expand(6, 1 << 33)}):
+        torch.save(odd, made := io.BytesIO())
+        contents.append(made.getvalue())
+    torch.save(module.state_dict(), made := io.BytesIO(), _use_new_zipfile_serialization=False)
+    return _written(folder, {"gru.pt": [*contents[:3] * 4, *contents[3:], made.getvalue()]})
+
+
+def _read_torch(folder: Path) -> None:
+    layer = load_torch(folder / "gru.pt", "GRU")
+    for part in layer.layers:
+        for cell in (part.forward, part.backward) if isinstance(part, Bidirectional) else (part.cell,):
+            assert cell.w_h.shape == (cell.features, 3 * cell.features) and jnp.issubdtype(cell.w_x.dtype, jnp.floating)
+
+
 FORMATS: Mapping[str, Format] = {
     "idx": Format(_begin_idx, mutations.binary, _read_idx),
     "idx.gz": Format(_begin_idx_gz, mutations.packed(mutations.binary), _read_idx),
@@ -215,5 +244,6 @@ FORMATS: Mapping[str, Format] = {
     "names": Format(_begin_names, mutations.text, _read_names),
     "text": Format(_begin_text, mutations.text, _read_text),
     "image": Format(_begin_image, mutations.png, _read_image),
+    "torch": Format(_begin_torch, mutations.zipped, _read_torch),
 }
 """By its name."""
