@@ -128,10 +128,29 @@ networks of 5 units takes a quarter of the time without one)."""
 
 
 def product(x: Shaped[Array, "*b d"], weights: Float[Array, "d h"]) -> Float[Array, "*b h"]:
-    """``x W``, of integers that of the one-hot vectors that they stand for."""
+    """``x W``, of integers that of the one-hot vectors that they stand for, NaN of one that stands for none.
+
+    Raises:
+        ValueError: other features than the weights are for.
+    """
+    check_features(x, weights.shape[0])
     if jnp.issubdtype(x.dtype, jnp.integer):
-        return weights[x[..., 0]]
+        places = jnp.where(x[..., 0] < 0, weights.shape[0], x[..., 0])  # indexing counts those from the end
+        return weights.at[places].get(mode="fill", fill_value=jnp.nan)
     return jnp.sum(x[..., :, None] * weights, axis=-2) if weights.size <= FEW else x @ weights
+
+
+def check_features(x: Shaped[Array, "*b d"], features: int) -> None:
+    """Raises ValueError where ``x`` has not so many features and does not stand for vectors that have: some would be
+    left out, or one be taken for all."""
+    if jnp.issubdtype(x.dtype, jnp.integer):
+        if x.shape[-1] != 1:
+            raise ValueError(
+                f"integers stand for one-hot vectors, one integer a step, (..., 1), not {x.shape}: "
+                "make features that are whole numbers floats"
+            )
+    elif x.shape[-1] != features:
+        raise ValueError(f"inputs or carries of shape {x.shape} do not fit weights for {features} features")
 
 
 def _affine(x: Shaped[Array, "*b d"], w: nnx.Param, b: nnx.Param | None) -> Float[Array, "*b h"]:
@@ -475,21 +494,23 @@ class TimeGatedLSTMCell(LSTMCell):
     def __call__(self, carry, x, *, read=None):
         step = self.intermediates(carry, x, read=read)
         time = x[1] if isinstance(x, tuple) else carry[2]
-        return (step["h"], step["c"], time + 1), step["h"]
+        return (step["h"], step["c"], (time + 1).astype(carry[2].dtype)), step["h"]
 
     def intermediates(self, carry, x, *, read=None):
         h, c, time = carry
         if isinstance(x, tuple):
-            x, time = x
+            x, time = x[0], x[1].astype(time.dtype)
         gates = self.gates(self.project(x) + self.recur(h if read is None else read))
-        k = jnp.broadcast_to(time_gate(time, self.tau, self.s[...], self.r_on, self.leak), c.shape)
+        k = jnp.broadcast_to(time_gate(time, self.tau, self.s[...], self.r_on, self.leak), c.shape).astype(c.dtype)
         proposed = gates["g"] * gates["i"] + c * gates["f"]
         c = k * proposed + (1 - k) * c
         h = k * jnp.tanh(c if self.h_from == "gated" else proposed) * gates["o"] + (1 - k) * h
         return {**gates, "k": k, "c": c, "h": h}
 
     def initial_carry(self, batch_shape):
-        return *super().initial_carry(batch_shape), jnp.ones((*batch_shape, 1), self.w_h.dtype)
+        # in bfloat16, 256 + 1 is 256
+        dtype = jnp.promote_types(self.w_h.dtype, jnp.float32)
+        return *super().initial_carry(batch_shape), jnp.ones((*batch_shape, 1), dtype)
 
     def mix(self, function, old, new):
         return *super().mix(function, old[:2], new[:2]), new[2]

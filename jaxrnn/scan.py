@@ -58,8 +58,8 @@ def unroll(
 
     Raises:
         ValueError: shapes that do not fit together, both ``lengths`` and ``mask``, a length beyond the time axis, a
-            carry whose leaves do not lead with the batch dimensions, a ``remat`` below 1, or a scheme that is not for
-            this cell.
+            carry that is not shaped as the cell's initial one, a ``remat`` below 1, or a scheme that is not for this
+            cell.
     """
     if remat is not None and remat < 1:
         raise ValueError(f"remat must be at least 1, the steps from one kept carry to the next, not {remat}")
@@ -76,8 +76,10 @@ def unroll(
                 f"not {jnp.result_type(flags)} of shape {np.shape(flags)}"
             )
     start = cell.initial_carry(batch_shape) if carry is None or reset is not None else None
-    carry = start if carry is None else carry
-    _check_carry(carry, batch_shape)
+    if carry is None:
+        carry = start
+    else:
+        _check_carry(carry, batch_shape, jax.eval_shape(lambda: cell.initial_carry(batch_shape)))
     keys = jax.random.split(key, time) if key is not None and getattr(cell, "random", False) else None
 
     # a closure made anew for each call: scan remembers a body by identity, and a module passed as the body would be
@@ -158,10 +160,13 @@ def _checked_lengths(lengths: ArrayLike, batch_shape: tuple[int, ...], time: int
     return lengths
 
 
-def _check_carry(carry: Carry, batch_shape: tuple[int, ...]) -> None:
+def _check_carry(carry: Carry, batch_shape: tuple[int, ...], initial: Carry) -> None:
     for path, leaf in jax.tree_util.tree_leaves_with_path(carry):
         if np.shape(leaf)[: len(batch_shape)] != batch_shape:
             raise ValueError(
                 f"every leaf of the carry must lead with the batch dimensions {batch_shape} of xs, "
                 f"but carry{jax.tree_util.keystr(path)} has shape {np.shape(leaf)}"
             )
+    given, wanted = (jax.tree.map(np.shape, tree) for tree in (carry, initial))
+    if given != wanted:
+        raise ValueError(f"the carry must have the shapes of the cell's initial one, {wanted}, not {given}")

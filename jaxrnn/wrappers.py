@@ -18,8 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from jaxrnn.cells import Cell, Fixed
-from jaxrnn.typing import Array, ArrayLike, Carry, Float, Key
+from jaxrnn.cells import Cell, Fixed, check_features
+from jaxrnn.typing import Array, ArrayLike, Carry, Float, Key, Shaped
 
 EPSILON = 1e-5
 """What layer normalisation adds to a variance, so that units that are all equal have a gradient."""
@@ -100,7 +100,10 @@ class VariationalDropout(_Wrapper):
         keep = jax.random.bernoulli(key, 1 - self.rate[...], both.shape)
         return jnp.split(jnp.where(both < 0, keep.astype(both.dtype), both), [self.in_features], axis=-1)
 
-    def _dropped(self, mask: Float[Array, "*b n"], values: Float[Array, "*b n"]) -> Float[Array, "*b n"]:
+    def _dropped(self, mask: Float[Array, "*b n"], values: Shaped[Array, "*b n"]) -> Float[Array, "*b n"]:
+        check_features(values, mask.shape[-1])
+        if jnp.issubdtype(values.dtype, jnp.integer):
+            values = jax.nn.one_hot(values[..., 0], mask.shape[-1], dtype=mask.dtype)
         return values * (mask / (1 - self.rate[...]).astype(mask.dtype))
 
     def intermediates(self, carry, x, *, read=None):

@@ -399,3 +399,28 @@ def test_unknown_activation_is_named():
 def test_forget_bias_needs_a_bias():
     with pytest.raises(ValueError, match="forget_bias needs a bias"):
         LSTMCell(D, H, bias="none", forget_bias=1.0, rngs=nnx.Rngs(0))
+
+
+@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize(
+    "xs, message",
+    [
+        (np.zeros((2, 5, 1), "float32"), rf"shape \(2, 1\) do not fit weights for {D} features"),
+        (np.zeros((2, 5, D + 1), "float32"), rf"shape \(2, {D + 1}\) do not fit weights for {D} features"),
+        (np.zeros((2, 5, D), "uint8"), r"one integer a step, \(\.\.\., 1\), not \(2, 3\): make features .* floats"),
+    ],
+)
+@pytest.mark.parametrize("hidden", [2, 40])  # few weights, whose product broadcasts, and many
+def test_other_features_than_the_weights_are_for_are_named(name, hidden, xs, message):
+    cell = CELLS[name](D, hidden, rngs=nnx.Rngs(0))
+    with pytest.raises(ValueError, match=message):
+        unroll(cell, xs)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_an_integer_that_stands_for_no_vector_is_no_number(name):
+    """An index beyond the weights would be taken for the last one, one below 0 for one from the end."""
+    cell = CELLS[name](D, H, rngs=nnx.Rngs(0))
+    for wrong in (-1, D, 10**6):
+        _, ys = jax.jit(unroll)(cell, jnp.array([[[0], [wrong]], [[0], [D - 1]]]))
+        assert np.isnan(ys[0, 1]).all() and np.isfinite(ys[1]).all() and np.isfinite(ys[0, 0]).all()

@@ -379,6 +379,8 @@ ONES = np.ones((2, T), bool)
         ({"lengths": np.array([[1, 2]])}, r"lengths must be integers of shape \(2,\).* of shape \(1, 2\)"),
         ({"carry": np.zeros((3, H))}, r"carry must lead with the batch dimensions \(2,\).*has shape \(3, 4\)"),
         ({"carry": np.zeros(H)}, r"carry must lead with the batch dimensions \(2,\).*has shape \(4,\)"),
+        ({"carry": np.zeros((2, 1))}, r"carry must have the shapes .* initial one, \(2, 4\), not \(2, 1\)"),
+        ({"carry": (np.zeros((2, H)),)}, r"initial one, \(2, 4\), not \(\(2, 4\),\)"),
         ({"remat": 0}, "remat must be at least 1.*not 0"),
         ({"remat": -2}, "remat must be at least 1.*not -2"),
     ],

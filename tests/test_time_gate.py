@@ -237,3 +237,14 @@ def test_a_gate_may_be_swept():
 def test_mistakes_are_named(options, message):
     with pytest.raises(ValueError, match=message):
         TimeGatedLSTMCell(D, H, rngs=nnx.Rngs(0), **options)
+
+
+def test_steps_are_counted_in_bfloat16_too():
+    """It has no 257."""
+    cell = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), gated())
+    (h, c, time), ys = unroll(cell, jnp.zeros((2, 300, D), jnp.bfloat16))
+    assert {leaf.dtype for leaf in (h, c, ys)} == {jnp.dtype(jnp.bfloat16)}
+    assert time.tolist() == [[301], [301]]
+    evenly = jnp.broadcast_to(jnp.arange(1, 301)[:, None], (2, 300, 1))
+    for times in (evenly, evenly.astype(jnp.float32)):
+        assert_close(unroll(cell, (jnp.zeros((2, 300, D), jnp.bfloat16), times))[1], ys, 0.0)

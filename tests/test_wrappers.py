@@ -332,6 +332,20 @@ def test_variational_dropout_is_the_cells_step_on_what_is_left(make):
         assert_close((after, y), plain(start, x * m_x / (1 - RATE), read=left))
 
 
+def test_integers_are_dropped_as_the_one_hot_vectors_that_they_stand_for():
+    with float64():
+        cell, ids = VariationalDropout(cell_of(GRUCell), RATE), np.random.default_rng(0).integers(0, D, (*ROWS, T, 1))
+        vectors = jax.nn.one_hot(ids[..., 0], D, dtype=float)
+        for key in (None, jax.random.key(1)):
+            assert_close(unroll(cell, jnp.asarray(ids), key=key), unroll(cell, vectors, key=key))
+
+
+@pytest.mark.parametrize("key", [None, jax.random.key(1)])
+def test_one_feature_is_not_taken_for_all(key):
+    with pytest.raises(ValueError, match=r"shape \(2, 1\) do not fit weights for 3 features"):
+        unroll(VariationalDropout(GRUCell(D, H, rngs=nnx.Rngs(0)), RATE), np.zeros((2, T, 1)), key=key)
+
+
 def test_times_beside_the_inputs_are_not_dropped():
     with float64():
         plain, x, times = cell_of(TimeGatedLSTMCell), inputs()[..., 0, :], 5 + inputs(1, (*ROWS, 1))
