@@ -135,7 +135,8 @@ def product(x: Shaped[Array, "*b d"], weights: Float[Array, "d h"]) -> Float[Arr
     """
     check_features(x, weights.shape[0])
     if jnp.issubdtype(x.dtype, jnp.integer):
-        places = jnp.where(x[..., 0] < 0, weights.shape[0], x[..., 0])  # indexing counts those from the end
+        ids = x[..., 0].astype(jnp.promote_types(x.dtype, jnp.int32))  # a byte has no number for any number of features
+        places = jnp.where(ids < 0, weights.shape[0], ids)  # indexing counts those from the end
         return weights.at[places].get(mode="fill", fill_value=jnp.nan)
     return jnp.sum(x[..., :, None] * weights, axis=-2) if weights.size <= FEW else x @ weights
 

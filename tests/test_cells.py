@@ -424,3 +424,11 @@ def test_an_integer_that_stands_for_no_vector_is_no_number(name):
     for wrong in (-1, D, 10**6):
         _, ys = jax.jit(unroll)(cell, jnp.array([[[0], [wrong]], [[0], [D - 1]]]))
         assert np.isnan(ys[0, 1]).all() and np.isfinite(ys[1]).all() and np.isfinite(ys[0, 0]).all()
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", "uint32"])
+def test_integers_of_any_type_stand_for_one_hot_vectors(dtype):
+    cell = ElmanCell(300, H, rngs=nnx.Rngs(0))
+    ids = np.array([[[0], [5], [127]]])
+    vectors = jax.nn.one_hot(ids[..., 0], 300)
+    np.testing.assert_allclose(unroll(cell, ids.astype(dtype))[1], unroll(cell, vectors)[1], rtol=1e-6, atol=1e-6)
