@@ -193,8 +193,8 @@ NOT_NUMBERS = {"seconds", "worked", "peak_memory_bytes", "command", "versions", 
 
 
 def left_behind(out: Path) -> dict[str, Any]:
-    """What a run folder holds, but for how long it took and where it lay; of a checkpoint that its arrays are there, and
-    their digest."""
+    """What a run folder holds, but for how long it took and where it lay; of a checkpoint, that its arrays are there,
+    and their digest."""
     files = {path.relative_to(out): path for path in sorted(out.rglob("*")) if path.is_file()}
     return {
         name.as_posix(): content(path)
