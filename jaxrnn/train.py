@@ -537,7 +537,11 @@ def memory_per_run(task: Task, hparams: Hparams, train: Data, *, keep_best: bool
     An estimate from shapes, before anything is compiled: what the compiled program needs is `Trainer.bytes`.
     """
     run = abstract_runs(task, jax.random.key(0), hparams, train, keep_best=keep_best)
-    rows = jax.tree.map(lambda a: jax.ShapeDtypeStruct((task.batch, *a.shape[1:]), a.dtype), example_of(train))
+
+    def batch_of(a):  # of the type that it has on the device: numpy's float64 is float32 there
+        return jax.ShapeDtypeStruct((task.batch, *a.shape[1:]), jax.dtypes.canonicalize_dtype(a.dtype))
+
+    rows = jax.tree.map(batch_of, example_of(train))
 
     def kept(model, batch):
         def loss(model):

@@ -21,11 +21,11 @@ import pytest
 from jaxrnn import sweeps, train
 from jaxrnn.command import EpochSettings, Stopped
 from jaxrnn.data import Dataset
-from jaxrnn.errors import CheckpointError, SettingsError, UserError
+from jaxrnn.errors import CheckpointError, DataError, SettingsError, UserError
 from jaxrnn.layers import stack
 from jaxrnn.models import Classifier
 from jaxrnn.study import Experiment, Study, hparams_of, run_keys
-from jaxrnn.sweeps import Finding, SweepSettings, conduct, plan
+from jaxrnn.sweeps import Finding, SweepSettings, conduct, plan, training
 from jaxrnn.sweeps.grid import combinations
 from jaxrnn.train import Stream, Task, Trainer, Watch, cross_entropy, memory_per_run, width
 
@@ -332,6 +332,13 @@ def test_the_width_is_smaller_for_larger_runs():
     assert all(count & (count - 1) == 0 for count in widths)
 
 
+def test_a_run_needs_as_much_memory_whichever_floats_its_data_came_in():
+    study = waves(WaveSettings())
+    x, y = study.train
+    each = [memory_per_run(study.task, study.hparams, (x.astype(dtype), y)) for dtype in (np.float32, np.float64)]
+    assert each[0] == each[1]
+
+
 def test_memory_is_estimated_to_a_factor_of_two():
     """Against what the compiler says, for a run large enough that the fixed part of a program does not count."""
 
@@ -410,3 +417,34 @@ def test_two_processes_share_a_sweep(whole, start, tmp_path):
 def test_time_is_counted_once_where_chunks_train_at_the_same_time():
     records = [{"worked": [[0.0, 4.0], [10.0, 12.0]]}, {"worked": [[1.0, 6.0]]}, {"worked": [[11.0, 11.5]]}]
     assert sweeps.training.seconds_worked(records) == 8.0
+
+
+def a_shard(folder):
+    entry = {"diverged_at": None, "stopped_early": False, "epochs": 1, "metrics": {"test_loss": 0.5}, "seconds": 1.0}
+    record = {
+        "runs": [{"run": 4, **entry}], "history": [{"run": 4, "epoch": 1, "test_loss": None}], "memory": 1,
+        "worked": [[1.0, 2.0]], "seconds": {"compile": 1.0, "train": 1.0},
+    }  # fmt: skip
+    return plan.Chunk(0, [4], folder), record
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"runs": []},
+        {"runs": [{"run": 4}]},
+        {"history": [{"run": 5, "epoch": 1}]},
+        {"history": [{"run": 4}]},
+        {"history": [{"run": 4, "epoch": 1, "test_loss": "0.5"}]},
+        {"worked": [[1.0]]},
+        {"seconds": {}},
+        {"memory": None},
+    ],
+)
+def test_a_damaged_shard_is_refused(tmp_path, odd):
+    chunk, record = a_shard(tmp_path)
+    chunk.shard.write_text(json.dumps(record))
+    assert training._read(chunk) == record
+    chunk.shard.write_text(json.dumps(record | odd))
+    with pytest.raises(DataError, match=r"shard\.json is not"):
+        training._read(chunk)
