@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -194,10 +195,10 @@ NOT_NUMBERS = {"seconds", "worked", "peak_memory_bytes", "command", "versions", 
 
 def left_behind(out: Path) -> dict[str, Any]:
     """What a run folder holds, but for how long it took and where it lay; of a checkpoint, that its arrays are there,
-    and their digest."""
+    and their digest, however many were saved before it."""
     files = {path.relative_to(out): path for path in sorted(out.rglob("*")) if path.is_file()}
     return {
-        name.as_posix(): content(path)
+        re.sub(r"checkpoint/[0-9]+/", "checkpoint/", name.as_posix()): content(path)
         for name, path in files.items()
         if "checkpoint" not in name.parts or name.parent.name.isdecimal() or name.name == "manifest.ocdbt"
     }
