@@ -21,12 +21,13 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Any, NoReturn, NotRequired, TypedDict
 
 import jax
 import numpy as np
 from filelock import FileLock, Timeout
 
+from jaxrnn.conforms import conforms, depth
 from jaxrnn.errors import CheckpointError, DataError, SettingsError, UserError
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 _held: ContextVar[dict[Path, FileLock] | None] = ContextVar("held", default=None)
 """The locks that are held by the body of `holding`, by their files."""
+
+DEEPEST = 50
+"""So many lists and objects inside one another are in no file of a run."""
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "jaxrnn")
 
@@ -118,7 +122,7 @@ def hold(folder: str | os.PathLike[str], part: int = 0) -> None:
     locks, folder = _held.get(), _absolute(folder)
     if locks is None:
         raise RuntimeError("a folder can be held in the body of `holding` only")
-    own = folder / (f".lock.{part}" if part else ".lock")
+    own = folder / _lock_name(part)
     if own in locks:
         return
     try:
@@ -136,6 +140,20 @@ def hold(folder: str | os.PathLike[str], part: int = 0) -> None:
     locks[own] = lock
 
 
+def is_held(folder: str | os.PathLike[str], part: int) -> bool:
+    """Whether there is a process that holds this part of the folder; see `hold`."""
+    path = _absolute(folder) / _lock_name(part)
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def _lock_name(part: int) -> str:
+    return f".lock.{part}" if part else ".lock"
+
+
 def opened(path: str | os.PathLike[str], *, resume: bool = False) -> tuple[Path, Path | None]:
     """Opens a run folder, holds it, and sets the earlier run in it aside: the folder's absolute path, and where the
     earlier run is now.
@@ -147,9 +165,8 @@ def opened(path: str | os.PathLike[str], *, resume: bool = False) -> tuple[Path,
         SettingsError: another process is at work there, or the folder cannot be written, or cannot be set aside.
         UserError: the earlier run cannot be renamed.
     """
-    begun = _holds_a_run(_absolute(path)) or os.path.exists(
-        _absolute(path) / ".lock"
-    )  # killed before anything was written
+    # with a lock and nothing else, it was killed before it wrote anything
+    begun = _holds_a_run(_absolute(path)) or os.path.exists(_absolute(path) / _lock_name(0))
     if resume and not begun:
         raise CheckpointError(f"there is nothing to resume in {path}: leave out --resume, or name the folder by --out")
     folder = open_folder(path)
@@ -158,7 +175,7 @@ def opened(path: str | os.PathLike[str], *, resume: bool = False) -> tuple[Path,
     if aside is not None:
         locks = _held.get()
         assert locks is not None
-        locks.pop(folder / ".lock").release()  # it went along with the earlier run
+        locks.pop(folder / _lock_name(0)).release()  # it went along with the earlier run
         hold(open_folder(folder))
     return folder, aside
 
@@ -259,14 +276,30 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
     write_bytes(path, f"{text}\n".encode(errors="backslashreplace"))
 
 
-def read_json(path: str | os.PathLike[str]) -> Any:
-    """Reads a JSON file. Raises DataError where it is missing, unreadable or broken."""
+def read_json(path: str | os.PathLike[str], kind: Any = Any) -> Any:
+    """Reads a JSON file, strictly; ``kind`` is the type that its content must have (see `jaxrnn.conforms`).
+
+    Raises DataError where it is missing, unreadable, broken, or of another kind.
+    """
     try:
-        return json.loads(Path(path).read_bytes())
+        value = json.loads(Path(path).read_bytes(), parse_constant=_no_number, parse_float=_finite)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}; is this the folder of a run?") from error
-    except ValueError as error:  # broken JSON and broken UTF-8 alike
+    except (ValueError, RecursionError) as error:  # broken JSON and broken UTF-8, and lists without end
         raise DataError(f"{path} is not the JSON that was written there: {error}; restore it or run again") from error
+    if depth(value) > DEEPEST or not conforms(value, kind):
+        raise DataError(f"{path} is not what was written there; restore it or run again")
+    return value
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _finite(digits: str) -> float:
+    if math.isinf(value := float(digits)):
+        raise ValueError(f"{digits[:20]} is too large")
+    return value
 
 
 def write_csv(path: str | os.PathLike[str], rows: Sequence[Mapping[str, Any]]) -> None:

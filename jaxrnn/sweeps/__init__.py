@@ -25,7 +25,7 @@ from jaxrnn.study import Experiment, check_same_run
 from jaxrnn.sweeps.grid import Point
 from jaxrnn.sweeps.outcome import SHOWN, Finding, Swept, gather, leave, ranking_table
 from jaxrnn.sweeps.plan import TRACED, Group, SweepSettings, as_typed, groups_of, settings_for, sweepable
-from jaxrnn.sweeps.processes import Share, meeting
+from jaxrnn.sweeps.processes import Share, meeting, open_together
 from jaxrnn.sweeps.training import Work, train
 from jaxrnn.train import abstract_runs
 
@@ -53,13 +53,15 @@ def conduct(
         find: looks at what the runs came to, and may leave files of its own.
 
     The folder has ``sweep.csv`` (a row for each run), ``history.csv`` and ``chunks/``. As one of several processes,
-    trains its share; all but process 0, which waits for the others and puts all together, return None.
+    trains its share; all but process 0, which waits for the others and puts all together, return None. Where one of
+    them dies, the others finish what is theirs.
 
     Raises:
         SettingsError: settings that make no sense, by themselves or together, or more runs at once than there is memory
             for; before anything trains.
         CheckpointError: with ``--resume``, nothing to resume, or a sweep with other settings.
-        UserError: a full disk and the like; no run came through with a finite loss.
+        UserError: a full disk and the like; another process ended before its share was done; no run came through with
+            a finite loss.
         Stopped: told to stop; all is saved.
     """
     settings.check()
@@ -76,13 +78,12 @@ def conduct(
         runfolder.write_json(folder / "config.json", config)
 
     with meeting(settings.coordinator, settings.processes, settings.process) as share:
-        if share.count > 1 and share.index == 0:
-            open_folder()  # while the others wait: what an earlier sweep left there is not theirs
+        if share.count > 1:  # the others wait for process 0: what an earlier sweep left there is not theirs
+            open_together(out, share, open_folder)
     groups = groups_of(experiment, settings, points)
     if share.count == 1:
         open_folder()
     out = runfolder.open_folder(out)
-    runfolder.hold(out, share.index)
     _introduce(console, name, settings, groups, points, share)
     with stop_requests() as stop:
         trained = train(Work(experiment.name, out, settings, groups, points, share, stop))

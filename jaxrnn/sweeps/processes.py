@@ -1,11 +1,13 @@
 """Several processes that share one piece of work: who is who, and waiting for what the others write.
 
 They need nothing of each other but a folder that all of them see: each does its share and writes it there. So they
-meet once, at the start, to learn how many they are, and go their own ways: one that dies takes no other along.
+meet once, at the start, to learn how many they are and to see the folder opened, and go their own ways: one that dies
+takes no other along. Each holds its part of the folder as long as it lives (`jaxrnn.runfolder.hold`), which is how the
+others know.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +15,18 @@ from typing import Any
 
 import jax
 
+from jaxrnn import runfolder
 from jaxrnn.command import Stopped
-from jaxrnn.errors import SettingsError
+from jaxrnn.errors import SettingsError, UserError
 
 LOOK_SECONDS = 0.5
 """Between two looks at what the others have written."""
 
 MEETING_SECONDS = 3600
 """How long the first to come waits for the others."""
+
+_OPENED = "jaxrnn/opened"
+"""Under this key process 0 says why it could not open the folder, or nothing when it could."""
 
 
 @dataclass(frozen=True)
@@ -66,20 +72,65 @@ def meeting(coordinator: str | None, processes: int | None, process: int | None)
     except (ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise SettingsError(f"--coordinator {coordinator}: {reason}; give HOST:PORT, or leave it out") from error
-    from jax._src.distributed import global_state  # there is no public way to ask without making the devices
-
-    share = Share(global_state.process_id, global_state.num_processes)
+    state = _state()
+    share = Share(state.process_id, state.num_processes)
     try:
         yield share
     finally:
         jax.distributed.shutdown()  # returns when all have come here
-        global_state.process_id, global_state.num_processes = 0, 1  # else the devices would be one process's of several
+        state.process_id, state.num_processes = 0, 1  # else the devices would be one process's of several
 
 
-def wait_for(paths: Iterable[Path], stop: Callable[[], bool]) -> None:
-    """Return when all of these files are there. Raises Stopped where told to stop before."""
-    for path in paths:
+def _state() -> Any:
+    """What JAX knows of the other processes."""
+    from jax._src.distributed import global_state  # there is no public way to ask without making the devices
+
+    return global_state
+
+
+def open_together(out: Path, share: Share, first: Callable[[], None]) -> None:
+    """In the body of `meeting`: process 0 opens the folder by ``first``, and when it has, the others hold their parts.
+
+    Raises:
+        SettingsError: process 0 could not, or another process is at work there.
+        UserError: as ``first``, in process 0.
+    """
+    client = _state().client
+    if share.index > 0:
+        if failed := client.blocking_key_value_get(_OPENED, 1000 * MEETING_SECONDS):
+            raise SettingsError(f"process 0 could not open {out}: {failed}")
+        return runfolder.hold(out, share.index)
+    failed = "it was stopped"
+    try:
+        first()
+        failed = ""
+    except UserError as error:
+        failed = str(error)
+        raise
+    finally:
+        client.key_value_set(_OPENED, failed)
+
+
+def wait_for(files: Mapping[Path, int], out: Path, stop: Callable[[], bool]) -> None:
+    """Return when all of these files are there, each of them written by the process of that index.
+
+    Raises:
+        UserError: a process has ended before it wrote all of its files.
+        Stopped: told to stop before.
+    """
+    for path, index in files.items():
         while not path.exists():
             if stop():
                 raise Stopped("this process's share is saved, the others' are not all there yet")
+            if not runfolder.is_held(out, index) and not path.exists():
+                missing = sum(not path.exists() for path in files)
+                raise ended_early(out, index, f"{missing} of {len(files)} chunks are missing")
             time.sleep(LOOK_SECONDS)
+
+
+def ended_early(out: Path, index: int, missing: str) -> UserError:
+    """The error that there is when a process has ended, and what is missing."""
+    return UserError(
+        f"process {index} has ended before all was done: {missing}. What was trained is saved in {out}; "
+        "go on with --resume, with as many processes as you like"
+    )

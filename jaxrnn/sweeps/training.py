@@ -8,7 +8,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import replace
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 import jax
 import jax.numpy as jnp
@@ -16,9 +16,10 @@ import numpy as np
 
 from jaxrnn import checkpoint, command, runfolder
 from jaxrnn.command import Stopped
-from jaxrnn.errors import SettingsError
+from jaxrnn.errors import DataError, SettingsError
 from jaxrnn.study import (
     SAVE_SECONDS,
+    Meta,
     hparams_of,
     identity_of,
     run_keys,
@@ -28,11 +29,37 @@ from jaxrnn.study import (
 )
 from jaxrnn.sweeps.grid import Point
 from jaxrnn.sweeps.plan import Chunk, Group, SweepSettings, as_typed, chunks_of, free_memory, objective
-from jaxrnn.sweeps.processes import Share, wait_for
+from jaxrnn.sweeps.processes import Share, ended_early, wait_for
 from jaxrnn.train import Fitted, Progress, Trainer, chosen, progress_bar, skip, steps_per_epoch
 
 Record = Mapping[str, Any]
-"""What ``shard.json`` says of a chunk."""
+"""What ``shard.json`` says of a chunk: a `_Shard`."""
+
+
+class _Run(TypedDict):
+    run: int
+    diverged_at: int | None
+    stopped_early: bool
+    epochs: int
+    metrics: dict[str, float | None]
+    seconds: float
+
+
+class _Seconds(TypedDict):
+    compile: float
+    train: float
+
+
+class _Shard(TypedDict):
+    runs: list[_Run]
+    history: list[dict[str, float | None]]
+    memory: int
+    worked: list[tuple[float, float]]
+    seconds: _Seconds
+
+
+class _ChunkMeta(Meta):
+    worked: list[tuple[float, float]]
 
 
 class Work(NamedTuple):
@@ -59,6 +86,7 @@ def train(work: Work) -> list[tuple[Chunk, Record]] | None:
 
     Raises:
         SettingsError: a compiled program needs more memory than there is.
+        UserError: another process has ended before its share was done.
         Stopped: told to stop; all is saved.
     """
     settings, share, rungs = work.settings, work.share, work.settings.rungs()
@@ -74,16 +102,30 @@ def train(work: Work) -> list[tuple[Chunk, Record]] | None:
             if not bar.disable:
                 bar.total += sum(epochs * work.steps(chunk) for chunk in mine)
             _train_chunks(work, mine, epochs, workers, last, latest, bar)
+            files = {chunk.shard: number % share.count for number, chunk in enumerate(chunks)}
             if share.index > 0 and last:
+                if not (work.out / "result.json").exists() and not runfolder.is_held(work.out, 0):
+                    raise ended_early(work.out, 0, "the results were not put together")
                 return None
             if share.count > 1:
-                wait_for((chunk.shard for chunk in chunks), work.stop)
+                wait_for(files, work.out, work.stop)
             for chunk in chunks:
-                trained[chunk.folder] = chunk, runfolder.read_json(chunk.shard)
+                trained[chunk.folder] = chunk, _read(chunk)
                 latest |= dict.fromkeys(chunk.runs, trained[chunk.folder])
             if not last:
                 left = _better_half(work, left, latest)
     return [(chunk, _ended_in(chunk, record, latest)) for chunk, record in trained.values()]
+
+
+def _read(chunk: Chunk) -> Record:
+    """What became of a chunk's runs. Raises DataError where its shard is damaged."""
+    record = runfolder.read_json(chunk.shard, _Shard)
+    places = [(row.get("run"), row.get("epoch")) for row in record["history"]]
+    if [entry["run"] for entry in record["runs"]] != chunk.runs or not all(
+        run in chunk.runs and epoch is not None for run, epoch in places
+    ):
+        raise DataError(f"{chunk.shard} is not of its runs; delete it, and they go on with --resume")
+    return record
 
 
 def _ended_in(chunk: Chunk, record: Record, latest: Mapping[int, tuple[Chunk, Record]]) -> Record:
@@ -197,7 +239,7 @@ def _train_chunk(
     identity = identity_of(work.experiment, runfolder.plain(config), group.study)
     earlier: list[list[float]] = []
     if checkpoint.exists(chunk.saved):
-        meta = saved_meta(chunk.saved, identity)
+        meta = saved_meta(chunk.saved, identity, _ChunkMeta)
         assert meta is not None
         begin, earlier = saved_progress(chunk.saved, group.abstract()), meta["worked"]
 
@@ -279,7 +321,8 @@ def _better_half(work: Work, points: Sequence[int], latest: Mapping[int, tuple[C
     metrics = {entry["run"]: entry["metrics"] for _, record in latest.values() for entry in record["runs"]}
     seeds = work.settings.seeds
     values = {
-        point: np.array([number(metrics[point * seeds + seed][metric]) for seed in range(seeds)]) for point in points
+        point: np.array([number(metrics[point * seeds + seed].get(metric)) for seed in range(seeds)])
+        for point in points
     }
     return sorted(ranked(values, high)[: -(-len(points) // 2)])
 

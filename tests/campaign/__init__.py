@@ -1,7 +1,7 @@
 """The reliability campaign: what can befall a run is done to it, many times, and what is lost is counted.
 
 ``python -m tests.campaign`` runs it. Each module is a kind of harm and has ``tries(count, folder, seed)``, which does
-that many of them, in that folder, and yields what came of each; the suite's ``test_campaign_*.py`` do fewer of the same.
+that many of them, in that folder, and yields what came of each; the suite's ``test_campaign_*.py`` do fewer of them.
 """
 
 from typing import NamedTuple

@@ -1,0 +1,80 @@
+"""Several processes: two share a sweep and one of them is killed; and two want the same folder.
+
+The survivor keeps and finishes its share, ends with no zero, and says what is missing; one process with ``--resume``
+then completes the sweep to the numbers of one that was never shared. Of two on a folder, the second is refused.
+"""
+
+import random
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from . import Try
+from .kills import Whole, undisturbed
+from .limits import ended
+from .programs import last_words, left, make_data, started, typed
+from .same import difference
+
+
+def tries(count: int, folder: Path, seed: int = 0) -> Iterator[Try]:
+    """So many times two processes, of which one is killed, or else refused."""
+    dice, data = random.Random(seed), make_data(folder)
+    whole = undisturbed(typed("sweep", data), folder / "whole")
+    for number in range(count):
+        out = folder / f"shared {number}"
+        what, odd = refused(whole, out, dice) if number % 4 == 3 else one_killed(whole, out, dice)
+        yield Try(what, odd)
+        if not odd:
+            shutil.rmtree(out)
+
+
+def one_killed(whole: Whole, out: Path, dice: random.Random) -> tuple[str, str]:
+    """What happened, and what is wrong after the survivor has ended and one process has completed the sweep."""
+    victim = dice.randrange(2)
+    coordinator = ["--coordinator", f"localhost:{free_port()}", "--processes", "2"]
+    processes = [started([*whole.words, *coordinator, "--process", str(index)], out) for index in range(2)]
+    while not (out / "chunks").exists() and all(process.poll() is None for process in processes):
+        time.sleep(0.01)  # they have met
+    seconds = dice.uniform(0, 0.5 * whole.seconds)
+    with suppress(subprocess.TimeoutExpired):
+        processes[victim].wait(seconds)
+    processes[victim].kill()
+    (fate, _), (code, said) = (ended(processes[index]) for index in (victim, 1 - victim))
+    what = f"process {victim} of 2 killed {seconds:.2f} s after they met"
+    early = fate == 0 and code == 0  # it had ended before it was killed
+    if not early and (code != 2 or f"process {victim} has ended" not in said) and not (victim == 0 and code == 0):
+        return what, f"the survivor ended with {code}: {last_words(said)}"
+    done = {path: path.read_bytes() for path in out.glob("chunks/*/shard.json")}
+    code, said = ended(started(whole.words, out, resume=True))
+    if code:
+        return what, f"one process that went on ended with {code}: {last_words(said)}"
+    if any(path.read_bytes() != shard for path, shard in done.items()):
+        return what, "what was done has been done again"
+    return what, difference(left(out), whole.left)
+
+
+def refused(whole: Whole, out: Path, dice: random.Random) -> tuple[str, str]:
+    """Another process comes to a folder where one is at work, with or without ``--resume``."""
+    resume = dice.random() < 0.5
+    what = f"a second process{' with --resume' * resume} on the same folder"
+    first = started(whole.words, out)
+    while not (out / "config.json").exists() and first.poll() is None:
+        time.sleep(0.01)
+    code, said = ended(started(whole.words, out, resume=resume))
+    first_code, first_said = ended(first)
+    if code != 2 or "another process is at work in" not in said:
+        return what, f"it ended with {code}: {last_words(said)}"
+    if first_code:
+        return what, f"the first one ended with {first_code}: {last_words(first_said)}"
+    return what, difference(left(out), whole.left)
+
+
+def free_port() -> int:
+    """One that nobody listens at now."""
+    with socket.socket() as one:
+        one.bind(("localhost", 0))
+        return one.getsockname()[1]
