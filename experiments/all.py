@@ -209,18 +209,27 @@ def state(name: str, settings: command.Settings, folder: Path, real: bool) -> Li
         return all(key in free or config.get(key) == value for key, value in own.items())
 
     if (folder / "result.json").exists():
-        result = read(folder / "result.json")
-        done = result.get("finished") and result.get("experiment") == name and same(result.get("config", {}))
-        stands_in = result.get("dataset", {}).get("name") in STAND_INS
-        return "done" if done and not (real and stands_in) else "new"
+        result = read(folder / "result.json", _Result)
+        done = result and result["finished"] and result["experiment"] == name and same(result["config"])
+        return "done" if done and not (real and result["dataset"]["name"] in STAND_INS) else "new"
     return "begun" if hasattr(settings, "resume") and same(read(folder / "config.json")) else "new"
 
 
-def read(file: Path) -> dict[str, Any]:
-    """What a JSON file says; nothing where it cannot be read."""
+class _Data(TypedDict):
+    name: str
+
+
+class _Result(TypedDict):
+    experiment: str
+    finished: bool
+    config: dict[str, Any]
+    dataset: _Data
+
+
+def read(file: Path, kind: Any = dict[str, Any]) -> dict[str, Any]:
+    """What a JSON file of this kind says; nothing where it cannot be read."""
     with suppress(DataError):
-        found = runfolder.read_json(file)
-        return found if isinstance(found, dict) else {}
+        return runfolder.read_json(file, kind)
     return {}
 
 

@@ -107,7 +107,7 @@ def written(
 
 def read(out: Path) -> list[Sample]:
     """The samples in a run's folder. Raises DataError."""
-    return [Sample(**row) for row in runfolder.read_json(out / DATA)]
+    return [Sample(**row) for row in runfolder.read_json(out / DATA, list[Sample])]
 
 
 def rendered(settings: TextSettings, text: Text, samples: list[Sample]) -> str:

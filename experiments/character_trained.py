@@ -14,7 +14,7 @@ from jaxrnn import inference, plots, runfolder
 from jaxrnn.command import plain_console
 from jaxrnn.data import sentences
 from jaxrnn.data.sentences import CLASSES, LENGTH, POSITIVE
-from jaxrnn.study import restore_models, trained
+from jaxrnn.study import restore_models, settings_of, trained
 
 
 def judge(name: str, text: str, out: Path) -> np.ndarray:
@@ -28,7 +28,7 @@ def judge(name: str, text: str, out: Path) -> np.ndarray:
         UserError: the figure cannot be written.
     """
     meta = trained(name, out)
-    settings = CharacterSettings(**meta["config"])
+    settings = settings_of(meta, CharacterSettings, out)
     ids = sentences.encode(text, characters.padding(settings))
     study = characters.study(settings)
     models = restore_models(out, study.task, study.hparams, meta, keep_best=False)

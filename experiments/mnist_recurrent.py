@@ -24,7 +24,7 @@ from jaxrnn.data.mnist import CLASSES
 from jaxrnn.errors import SettingsError
 from jaxrnn.layers import stack
 from jaxrnn.models import Classifier
-from jaxrnn.study import Study, conduct, hparams_of, restore_models, trained
+from jaxrnn.study import Study, conduct, hparams_of, restore_models, settings_of, trained
 from jaxrnn.train import Fitted, Hparams, cross_entropy
 from jaxrnn.words import NAMES, OPTIMISER_NAMES, mean_interval, of_runs
 
@@ -67,8 +67,8 @@ def restore(name: str, kind: type[RecurrentSettings], out: Path) -> Trained:
     Raises:
         CheckpointError: nothing is there, it is damaged, another command's, or no run kept a finite loss.
     """
-    meta = trained(name, out)
-    settings = kind(**meta["config"])
+    meta = trained(name, out, rank=2)
+    settings = settings_of(meta, kind, out)
     task = mnist.task(settings, maker(settings, meta["shape"], CLASSES))
     models = restore_models(out, task, hparams_of(settings), meta, keep_best=settings.patience > 0)
     rows, columns = meta["shape"]

@@ -4,6 +4,7 @@ Not a command itself: ``python -m experiments.names --language Italian --starts-
 """
 
 from pathlib import Path
+from typing import TypedDict
 from unicodedata import normalize
 
 import jax
@@ -16,7 +17,12 @@ from experiments.name_samples import Written, write
 from jaxrnn.command import plain_console
 from jaxrnn.data.names import Alphabet, Name
 from jaxrnn.generate import Sampler, Temperature, TopK
-from jaxrnn.study import hparams_of, restore_models, trained
+from jaxrnn.study import hparams_of, restore_models, settings_of, trained
+
+
+class _Notes(TypedDict):
+    characters: str
+    languages: list[str]
 
 
 def ask(name: str, settings: NameSettings, out: Path) -> list[Written]:
@@ -29,7 +35,7 @@ def ask(name: str, settings: NameSettings, out: Path) -> list[Written]:
         SettingsError: settings that make no sense.
     """
     settings.check()
-    meta = trained(name, out)
+    meta = trained(name, out, _Notes, rank=1)
     alphabet = Alphabet(meta["notes"]["characters"], tuple(meta["notes"]["languages"]))
     begins = normalize("NFC", settings.starts_with or "")
     asked = alphabet.languages if settings.language is None else (settings.language,)
@@ -37,7 +43,7 @@ def ask(name: str, settings: NameSettings, out: Path) -> list[Written]:
     for one in beginnings:
         alphabet.beginning(one)
 
-    was = NameSettings(**meta["config"])
+    was = settings_of(meta, NameSettings, out)
     models = restore_models(out, name_model.task(was, alphabet), hparams_of(was), meta, keep_best=False)
     model = jax.tree.map(lambda leaf: leaf[0], models)
     samplers: list[Sampler] = []

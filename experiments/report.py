@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from experiments import EXPERIMENTS
 from experiments import report_tables as tables
@@ -60,13 +60,18 @@ def main(name: str, settings: Settings) -> Path:
     return path
 
 
+class _Entry(TypedDict):
+    state: str
+    message: str
+
+
 def said_by_all(root: Path) -> Mapping[str, str]:
     """What each command that failed under `experiments.all` said last, by its name."""
     try:
-        kept = runfolder.read_json(root / "all.json")
-        return {name: one["message"] or "no word" for name, one in kept.items() if one["state"] == "failed"}
-    except (DataError, AttributeError, TypeError, KeyError):
+        kept = runfolder.read_json(root / "all.json", dict[str, _Entry])
+    except DataError:
         return {}  # it ran nothing, or the file is another's
+    return {name: one["message"] or "no word" for name, one in kept.items() if one["state"] == "failed"}
 
 
 def compose(runs: Sequence[Run], root: Path, failures: Mapping[str, str]) -> Page:

@@ -7,7 +7,7 @@ Not a command itself: ``python -m experiments.imdb_gru --sentence "..." --out RU
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import jax
 import numpy as np
@@ -19,8 +19,12 @@ from jaxrnn.command import plain_console
 from jaxrnn.data.imdb import CLASSES, POSITIVE
 from jaxrnn.data.tokens import UNKNOWN, Words, tokens
 from jaxrnn.errors import DataError
-from jaxrnn.study import hparams_of, restore_models, trained
+from jaxrnn.study import hparams_of, restore_models, settings_of, trained
 from jaxrnn.train import Task
+
+
+class _Notes(TypedDict):
+    words: list[str]
 
 
 def judge(
@@ -36,8 +40,8 @@ def judge(
         DataError: there is no word in the text.
         UserError: the figure cannot be written.
     """
-    meta = trained(name, out)
-    settings = kind(**meta["config"])
+    meta = trained(name, out, _Notes)
+    settings = settings_of(meta, kind, out)
     vocabulary = Words(tuple(meta["notes"]["words"]))
     words = tokens(text, settings.html)
     if not words:

@@ -5,7 +5,7 @@ Not a command itself: see `char_lm`.
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypedDict, TypeVar
 
 from jaxrnn import language
 from jaxrnn.command import FREE, CellName, StepSettings, above_zero, at_least_one
@@ -15,7 +15,7 @@ from jaxrnn.errors import SettingsError
 from jaxrnn.layers import stack
 from jaxrnn.models import LanguageModel
 from jaxrnn.optimisers import OPTIMISERS, OptimiserName, decayed
-from jaxrnn.study import Study, hparams_of, restore_models, trained
+from jaxrnn.study import Study, hparams_of, restore_models, settings_of, trained
 from jaxrnn.train import Chunks, Stream, Task
 from jaxrnn.typing import Init
 
@@ -156,6 +156,12 @@ def task(settings: TextSettings, vocabulary: Vocabulary) -> Task:
     return Task(make_model, language.next_id, optimiser, settings.batch, stateful)
 
 
+class _Notes(TypedDict):
+    characters: str
+    text: str
+    files: list[str]
+
+
 class Trained(NamedTuple):
     """What the folder of a run holds, for whoever asks it."""
 
@@ -173,9 +179,9 @@ def restore(name: str, out: Path) -> Trained:
     Raises:
         CheckpointError: nothing is there, it is damaged, another command's, or no run kept a finite loss.
     """
-    meta = trained(name, out)
+    meta = trained(name, out, _Notes)
     notes = meta["notes"]
-    settings = TextSettings(**meta["config"], text_file=tuple(map(Path, notes["files"])))
+    settings = settings_of(meta, TextSettings, out, text_file=tuple(map(Path, notes["files"])))
     vocabulary = Vocabulary(notes["characters"])
     models: Any = restore_models(out, task(settings, vocabulary), hparams_of(settings), meta, keep_best=False)
     return Trained(models, vocabulary, settings, notes["text"])

@@ -18,16 +18,32 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrnn.conforms import conforms, depth
 from jaxrnn.errors import CheckpointError, UserError
-from jaxrnn.runfolder import NOT_IN_UTF8, named_in_utf8, sync, writing
+from jaxrnn.runfolder import DEEPEST, NOT_IN_UTF8, named_in_utf8, sync, writing
 
 ARRAYS, META, SUMS = "arrays", "meta.json", "SHA256SUMS"
+
+
+class _Leaf(TypedDict):
+    path: str
+    dtype: str
+    shape: list[int]
+    key: str | None
+
+
+class _Content(TypedDict):
+    """What ``meta.json`` says."""
+
+    meta: dict[str, Any]
+    leaves: list[_Leaf]
+    digest: str
 
 
 def save(folder: str | os.PathLike[str], run: Any, meta: dict[str, Any]) -> None:
@@ -92,7 +108,12 @@ def restore(folder: str | os.PathLike[str], abstract_run: Any) -> tuple[Any, dic
     arrays = _read_arrays(checkpoint / ARRAYS, content["leaves"])
     if _digest(arrays) != content["digest"]:
         raise _damaged(checkpoint, "its arrays are not the ones that were saved")
-    leaves = [_to_device(array, leaf["key"]) for array, leaf in zip(arrays, content["leaves"], strict=True)]
+    try:
+        leaves = [_to_device(array, leaf["key"]) for array, leaf in zip(arrays, content["leaves"], strict=True)]
+    except (TypeError, ValueError) as error:
+        raise _damaged(checkpoint, "its random keys are none") from error
+    if [str(leaf.dtype) for leaf in leaves] != [leaf["dtype"] for leaf in here]:
+        raise _damaged(checkpoint, "its random keys are not the ones that were saved")
     return jax.tree.unflatten(jax.tree.structure(abstract_run), leaves), content["meta"]
 
 
@@ -137,11 +158,16 @@ def _read(folder: str | os.PathLike[str]) -> tuple[Path, dict[str, Any]]:
             differing = sorted(set(actual) - set(recorded)) or sorted(set(recorded) - set(actual)) or [SUMS.encode()]
             name = differing[0].split()[-1].decode(errors="backslashreplace")
             raise _damaged(checkpoint, f"{name} is not as {SUMS} has it")
-        return checkpoint, json.loads((checkpoint / META).read_bytes())
+        content = json.loads((checkpoint / META).read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise _damaged(checkpoint, f"{META} is no JSON") from error
     except FileNotFoundError as error:
         raise _damaged(checkpoint, f"{SUMS} is missing") from error
     except OSError as error:
         raise _unreadable(checkpoint, error) from error
+    if depth(content) > DEEPEST or not conforms(content, _Content):
+        raise _damaged(checkpoint, f"{META} does not say what was saved")
+    return checkpoint, content
 
 
 def _damaged(checkpoint: Path, what: str) -> CheckpointError:

@@ -63,10 +63,12 @@ def load_torch(path: str | os.PathLike[str], mode: str) -> Stack:
     path = Path(path)
     _check_mode(mode)
     try:
-        with zipfile.ZipFile(path) as parts:
-            packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts.infolist())
-        if packed:  # PyTorch packs nothing, and what is packed may come to any size
-            raise DataError(f"{path}: is a compressed archive, as torch.save writes none; save it again")
+        with open(path, "rb") as file, zipfile.ZipFile(file) as parts:
+            plain = all(part.compress_type == zipfile.ZIP_STORED for part in parts.infolist())
+            file.seek(0)
+            # PyTorch packs nothing: what is packed may come to any size; what begins otherwise it takes for older files
+            if not plain or file.read(4) != b"PK\x03\x04":
+                raise DataError(f"{path}: is no archive as torch.save writes it; save module.state_dict() again")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what PyTorch finds odd is either read all the same or refused here
             state = torch.load(path, map_location="cpu", weights_only=True)
@@ -77,8 +79,7 @@ def load_torch(path: str | os.PathLike[str], mode: str) -> Stack:
     except MemoryError:
         raise
     except Exception as error:  # whatever broken content makes the two of them run into
-        reason = (str(error).split("\n") or [""])[0].strip() or type(error).__name__
-        raise DataError(f"{path}: no file of torch.save, or one of more than tensors ({reason})") from error
+        raise DataError(f"{path}: is broken, or holds more than tensors; save module.state_dict()") from error
     if not isinstance(state, Mapping):
         raise DataError(f"{path}: holds no state dict; save module.state_dict()")
     for name, value in state.items():
@@ -127,8 +128,8 @@ def from_torch_state_dict(state: Mapping[str, Any], mode: str) -> Stack:
     layers = sum(name.startswith("weight_ih_l") and not name.endswith("_reverse") for name in state)
     bidirectional = "weight_ih_l0_reverse" in state
     bias: Bias = "torch" if "bias_ih_l0" in state else "none"
-    d, h = (np.shape(state[name])[-1:] or (0,) for name in ("weight_ih_l0", "weight_hh_l0"))
-    if 0 in (*d, *h):
+    (d,), (h,) = (np.shape(state[name])[-1:] or (0,) for name in ("weight_ih_l0", "weight_hh_l0"))
+    if 0 in (d, h):
         raise ValueError("weight_ih_l0 and weight_hh_l0 must have inputs and units")
 
     kinds = [name for own, name in _NAMES.items() if own in ("w_x", "w_h") or bias == "torch"]
@@ -139,7 +140,7 @@ def from_torch_state_dict(state: Mapping[str, Any], mode: str) -> Stack:
     # only its shapes, for all its numbers come from there
     def empty() -> Stack:
         cell = partial(_CELLS[mode], bias=bias, init="pytorch")
-        return stack(cell, *d, [*h] * layers, bidirectional=bidirectional, rngs=nnx.Rngs(0))
+        return stack(cell, d, [h] * layers, bidirectional=bidirectional, rngs=nnx.Rngs(0))
 
     layer = jax.eval_shape(empty)
     for name, (cell, attribute) in _places(layer):

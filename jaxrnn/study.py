@@ -8,7 +8,7 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NotRequired, TypedDict, TypeVar
 
 import jax
 import numpy as np
@@ -18,6 +18,7 @@ from rich.table import Table
 
 from jaxrnn import checkpoint, command, plots, runfolder
 from jaxrnn.command import Stopped, TrainingSettings, plain_console, stop_requests
+from jaxrnn.conforms import conforms, odd
 from jaxrnn.data import Dataset, Origin
 from jaxrnn.errors import CheckpointError, SettingsError, UserError
 from jaxrnn.models import Row, parameter_count
@@ -169,7 +170,7 @@ def carry_out(
     if aside is not None:
         console.print(f"The earlier run in {out} is now in {aside}.")
     saved = out / "checkpoint"
-    meta = saved_meta(saved, identity) if settings.resume else None
+    meta = saved_meta(saved, identity, RunMeta) if settings.resume else None
     resume = None if meta is None else saved_progress(saved, abstract)
     if settings.resume and meta is None:
         check_same_run(name, out, config, free)
@@ -301,11 +302,59 @@ def save_progress(saved: Path, progress: Progress, facts: dict[str, Any]) -> Non
     checkpoint.save(saved, progress.runs, facts | stands)
 
 
-def saved_meta(saved: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
+class _Place(TypedDict):
+    run: int
+    epoch: int
+
+
+class Meta(TypedDict):
+    """What a checkpoint says of its runs, whatever trained them."""
+
+    experiment: str
+    config: dict[str, Any]
+    data: str
+    epoch: int
+    step: int
+    history: list[_Place]
+    spent: dict[str, float]
+
+
+class _Config(TypedDict):
+    seeds: int
+
+
+class _Array(TypedDict):
+    shape: list[int]
+    dtype: str
+
+
+class RunMeta(Meta):
+    """And what one of a run folder says besides."""
+
+    config: _Config  # type: ignore[misc]
+    seconds: float
+    spread: list[list[int]]
+    shape: list[int]
+    dtype: str
+    label: NotRequired[_Array]
+    """Earlier versions kept none, and had whole numbers only."""
+    notes: dict[str, Any]
+
+
+def read_meta(saved: Path, kind: Any = Meta) -> dict[str, Any]:
+    """What was saved beside the runs. Raises CheckpointError where it is damaged, or not of this kind."""
+    meta = checkpoint.read_meta(saved)
+    if not conforms(meta, kind):
+        lacking = f"no {', '.join(odd(meta, kind))}" if isinstance(meta, dict) else "nothing"
+        raise CheckpointError(f"the checkpoint in {saved} says {lacking} of its runs; start over in another folder")
+    return meta
+
+
+def saved_meta(saved: Path, identity: dict[str, Any], kind: Any = Meta) -> dict[str, Any] | None:
     """What was saved beside the runs, of this very study; None where nothing was."""
     if not checkpoint.exists(saved):
         return None
-    meta = checkpoint.read_meta(saved)
+    meta = read_meta(saved, kind)
     if meta["experiment"] != identity["experiment"]:
         raise CheckpointError(
             f"the run in {saved.parent} is one of {meta['experiment']}, not of {identity['experiment']}: "
@@ -319,9 +368,9 @@ def saved_meta(saved: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
 
 def check_same_settings(what: str, kept: dict[str, Any], asked: dict[str, Any], free: Sequence[str] = ()) -> None:
     """Raises CheckpointError where settings differ, but for those that are free to."""
-    odd = [key for key in sorted(asked | kept) if key not in free and asked.get(key) != kept.get(key)]
-    if odd:
-        changes = "; ".join(f"{key} was {kept.get(key)} and is {asked.get(key)}" for key in odd)
+    other = [key for key in sorted(asked | kept) if key not in free and asked.get(key) != kept.get(key)]
+    if other:
+        changes = "; ".join(f"{key} was {kept.get(key)} and is {asked.get(key)}" for key in other)
         raise CheckpointError(f"{what} has other settings: {changes}; resume it with its own")
 
 
@@ -329,32 +378,57 @@ def check_same_run(name: str, out: Path, config: Mapping[str, Any], free: Sequen
     """Raises CheckpointError where what is in the folder was begun with other settings, but for those that are free."""
     if not (out / "config.json").exists():  # killed before it was written
         return
-    kept = runfolder.read_json(out / "config.json")
+    kept = runfolder.read_json(out / "config.json", dict[str, Any])
     check_same_settings(f"the {name} in {out}", kept, runfolder.plain(config), free)
 
 
 def saved_progress(saved: Path, abstract: Any) -> Progress:
     """Where the saved runs stand, for `jaxrnn.train.fit` to go on from."""
-    runs, meta = checkpoint.restore(saved, abstract)
+    meta = read_meta(saved)
+    runs, _ = checkpoint.restore(saved, abstract)
     return Progress(runs, meta["epoch"], meta["step"], meta["history"], meta["spent"])
 
 
-def trained(name: str, out: Path) -> dict[str, Any]:
+def trained(name: str, out: Path, notes: Any = dict[str, Any], rank: int | None = None) -> dict[str, Any]:
     """What is known of the runs in a folder: ``config``, ``notes``, ``shape`` and ``dtype`` of an input, and where they
-    stand.
+    stand. ``notes`` is the type of those (see `jaxrnn.conforms`), ``rank`` how many numbers the shape has.
 
     Raises:
         CheckpointError: nothing is saved there, it is damaged, or it is another experiment's.
     """
     if not checkpoint.exists(out / "checkpoint"):
         raise CheckpointError(f"there is no trained run in {out}: train one first, or name the folder of one")
-    meta = checkpoint.read_meta(out / "checkpoint")
+    meta = read_meta(out / "checkpoint", RunMeta)
     if meta["experiment"] != name:
         raise CheckpointError(
             f"the run in {out} is one of {meta['experiment']}, not of {name}: "
             f"use python -m experiments.{meta['experiment']}, or name another folder"
         )
+    if not conforms(meta["notes"], notes) or rank not in (None, len(meta["shape"])):
+        raise _unknown(out)
     return meta
+
+
+S = TypeVar("S", bound=TrainingSettings)
+
+
+def settings_of(meta: dict[str, Any], kind: type[S], out: Path, **free: Any) -> S:
+    """The settings of the runs in a folder, of which `trained` gave the ``meta``; ``free`` are those it does not keep.
+
+    Raises CheckpointError where they are none of this kind.
+    """
+    if not conforms(meta["config"], kind):
+        raise _unknown(out)
+    settings = kind(**meta["config"], **free)
+    try:
+        settings.check()
+    except SettingsError as error:
+        raise _unknown(out) from error
+    return settings
+
+
+def _unknown(out: Path) -> CheckpointError:
+    return CheckpointError(f"the run in {out} is none that this version trains: train again, or name another folder")
 
 
 def restore_models(out: Path, task: Task, hparams: Hparams, meta: dict[str, Any], *, keep_best: bool) -> Any:
@@ -365,10 +439,15 @@ def restore_models(out: Path, task: Task, hparams: Hparams, meta: dict[str, Any]
     Raises:
         CheckpointError: damaged, of another task, or no run kept a finite loss.
     """
-    keys = jax.random.split(jax.random.key(0), meta["config"]["seeds"])
-    label = meta.get("label", {"shape": [], "dtype": "int32"})  # earlier versions kept none, and had only these
-    example = np.zeros((1, *meta["shape"]), meta["dtype"]), np.zeros((1, *label["shape"]), label["dtype"])
-    runs, _ = checkpoint.restore(out / "checkpoint", abstract_runs(task, keys, hparams, example, keep_best=keep_best))
+    seeds, x, y = meta["config"]["seeds"], meta, meta.get("label", {"shape": [], "dtype": "int32"})
+    try:
+        # only shapes: a damaged one may ask for any amount of memory
+        keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), seeds))
+        inputs, labels = (np.broadcast_to(np.zeros((), one["dtype"]), (1, *one["shape"])) for one in (x, y))
+        abstract = abstract_runs(task, keys, hparams, (inputs, labels), keep_best=keep_best)
+    except (TypeError, ValueError, OverflowError) as error:  # what model and optimiser say to shapes that do not fit
+        raise _unknown(out) from error
+    runs, _ = checkpoint.restore(out / "checkpoint", abstract)
     sound = np.flatnonzero(jax.device_get(runs.failed_at) < 0)
     if not sound.size:
         raise CheckpointError(f"no run in {out} kept a finite loss: train again with a lower --learning-rate")

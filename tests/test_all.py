@@ -243,7 +243,18 @@ def test_what_was_begun_with_other_settings_starts_from_the_beginning(started, t
     assert [words[-1] == "--resume" for words in started.words if words[0] == "mnist_compare"] == [False, False, True]
 
 
-@pytest.mark.parametrize("broken", ["", "{", "[]", '{"finished": true}'])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "",
+        "{",
+        "[]",
+        "[" * 100_000,
+        '{"finished": true}',
+        '{"finished": true, "experiment": "names", "config": []}',
+        '{"finished": true, "experiment": "names", "config": {}, "dataset": 3}',
+    ],
+)
 def test_a_broken_result_is_run_again(started, tmp_path, broken):
     run(tmp_path)
     for name in ("all.json", "names/result.json"):

@@ -312,3 +312,10 @@ def test_overfitting_is_said_where_the_held_out_loss_has_risen(last, words):
     outcome = SimpleNamespace(result={"metrics": metrics, "parameters": 7})
     said = learned(Settings(), texts.load(TextSettings(characters=700)), outcome, [1.0], lowest)
     assert words in said and ("overfits" in said) == bool(words) and "by RMSProp at 0.002" in said
+
+
+@pytest.mark.parametrize("text", ["{}", "[3]", '[{"step": 1}]', '[{"odd": 1}]', "["])
+def test_samples_that_are_none_are_one_line(tmp_path, text):
+    (tmp_path / char_samples.DATA).write_text(text)
+    with pytest.raises(DataError, match="written there"):
+        char_samples.read(tmp_path)

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 import random
 import resource
 import shutil
@@ -480,3 +481,40 @@ def test_orbax_is_imported_late_and_says_nothing(tmp_path):
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout == ""
     assert done.stderr.count("\n") == 1 and "heard again" in done.stderr
+
+
+# --- what the checksums do not see: a meta file that is as they say, and says nonsense
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: [],
+        lambda content: {**content, "meta": []},
+        lambda content: {**content, "leaves": {}},
+        lambda content: {**content, "leaves": [7]},
+        lambda content: {key: value for key, value in content.items() if key != "digest"},
+        lambda content: {**content, "leaves": [{**leaf, "shape": ["x"]} for leaf in content["leaves"]]},
+        lambda content: {**content, "leaves": [{**leaf, "key": "x"} for leaf in content["leaves"]]},
+        lambda content: {**content, "leaves": [{**leaf, "key": None} for leaf in content["leaves"]]},
+        lambda content: {**content, "leaves": [{**leaf, "key": "rbg"} for leaf in content["leaves"]]},
+        lambda content: {**content, "meta": {"deep": json.loads("[" * 500 + "]" * 500)}},
+    ],
+)
+def test_a_meta_file_of_nonsense_is_refused(tmp_path, change):
+    run = {"key": jax.random.key(0)}
+    checkpoint.save(tmp_path, run, META)
+    saved = tmp_path / "1"
+    content = json.loads((saved / "meta.json").read_text())
+    (saved / "meta.json").write_text(json.dumps(change(content)))
+    (saved / "SHA256SUMS").write_bytes(b"".join(checkpoint._sums(saved)))
+    refused(tmp_path, run, "damaged")
+
+
+@pytest.mark.parametrize("text", ["", "[" * 100_000, "{]"])
+def test_a_meta_file_that_is_no_json_is_refused(tmp_path, text):
+    run = {"key": jax.random.key(0)}
+    checkpoint.save(tmp_path, run, META)
+    (tmp_path / "1" / "meta.json").write_text(text)
+    (tmp_path / "1" / "SHA256SUMS").write_bytes(b"".join(checkpoint._sums(tmp_path / "1")))
+    refused(tmp_path, run, "no JSON")

@@ -502,6 +502,8 @@ def test_a_file_that_is_none_or_another_is_refused(torch, tmp_path):
     refused(file)
     with zipfile.ZipFile(tmp_path / "packed.pt", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("archive/data.pkl", bytes(1 << 20))
-    assert "compressed archive" in refused(tmp_path / "packed.pt")
+    assert "no archive as torch.save" in refused(tmp_path / "packed.pt")
+    file.write_bytes(b"before" + content)
+    assert "no archive as torch.save" in refused(file)
     with pytest.raises(ValueError, match="^mode must be one of"):
         load_torch(file, "gru")

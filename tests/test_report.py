@@ -59,8 +59,14 @@ ODD = {
     "finished": [None, 1],
     "dataset": [{}, {"name": "mnist"}, {"name": 3, "source": ""}],
     "config": [None, []],
-    "parameters": [None, "many", True],
-    "metrics": [7, {"errors": 3}, {"errors": {"mean": "0", "runs": []}}, {"errors": {"mean": 0, "runs": ["0"]}}],
+    "parameters": [None, "many", True, 10**400],
+    "metrics": [
+        7,
+        {"errors": 3},
+        {"errors": {"mean": "0", "runs": []}},
+        {"errors": {"mean": 0, "runs": ["0"]}},
+        {"errors": {"mean": 0, "runs": [10**400]}},
+    ],
     "reference": [{}, ["0.74"], [{"what": "the paper", "metric": "errors"}]],
     "answers": [[], {"T1": None}],
     "seconds": [{}, {"total": None}],
@@ -388,7 +394,10 @@ def test_a_small_run_a_stopped_one_a_failure_and_half_a_file_are_said(tmp_path):
         assert words in seen.said, words
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"parity": 3}', "\x00"])
+@pytest.mark.parametrize(
+    "text",
+    ["{", "[]", '{"parity": 3}', "\x00", '{"parity": {"state": "failed", "message": {"a": 1}}}', "[" * 100_000],
+)
 def test_an_all_json_of_another_make_is_no_obstacle(tmp_path, text):
     (tmp_path / "all.json").write_text(text)
     assert {entry.state for section in the_page(tmp_path)[0].sections for entry in section.entries} == {"missing"}

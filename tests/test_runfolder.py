@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -70,12 +71,24 @@ def test_what_is_no_data_is_refused_before_anything_is_written(tmp_path):
     assert runfolder.read_json(tmp_path / "x.json") == 1
 
 
-@pytest.mark.parametrize("data", [b"", b'{"a": 1', b"\xff\xfe\xfa", b"[1] x"])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b'{"a": 1', b"\xff\xfe\xfa", b"[1] x", b"[" * 100_000, b"[NaN]", b"[-Infinity]", b"[1e999]", b"9" * 5000],
+)
 def test_broken_json_is_one_line(tmp_path, data):
     (tmp_path / "x.json").write_bytes(data)
     with pytest.raises(DataError, match=r"x\.json is not the JSON that was written there") as raised:
         runfolder.read_json(tmp_path / "x.json")
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "data, kind", [(b"[" * 60 + b"]" * 60, Any), (b"[]", dict[str, Any]), (b'{"a": "x"}', dict[str, int])]
+)
+def test_json_of_another_kind_is_one_line(tmp_path, data, kind):
+    (tmp_path / "x.json").write_bytes(data)
+    with pytest.raises(DataError, match=r"x\.json is not what was written there; restore it or run again$"):
+        runfolder.read_json(tmp_path / "x.json", kind)
 
 
 def test_missing_json(tmp_path):

@@ -11,10 +11,10 @@ import numpy as np
 import optax
 import pytest
 
-from jaxrnn import study, train
+from jaxrnn import checkpoint, study, train
 from jaxrnn.command import EpochSettings, Stopped
 from jaxrnn.data import Dataset
-from jaxrnn.errors import CheckpointError, SettingsError, UserError
+from jaxrnn.errors import CheckpointError, DataError, SettingsError, UserError
 from jaxrnn.layers import stack
 from jaxrnn.models import Classifier
 from jaxrnn.study import Study, conduct
@@ -234,3 +234,62 @@ def test_a_stop_in_the_middle_of_an_epoch_saves_and_says_where(whole, tmp_path, 
     assert not (tmp_path / "run" / "result.json").exists()
     run(tmp_path / "run", seeds=2, epochs=6, resume=True)
     assert bits(tmp_path / "run") == bits(whole)
+
+
+# --- what a checkpoint says that is whole, and not what this version writes
+
+SAID = {
+    "experiment": "waves", "config": {"seeds": 1}, "data": "0", "epoch": 1, "step": 1,
+    "history": [{"run": 0, "epoch": 1}], "spent": {"train": 1.0}, "seconds": 1.0, "spread": [[1, 1, 1]],
+    "shape": [3], "dtype": "float32", "notes": {},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"experiment": 3},
+        {"config": []},
+        {"config": {"seeds": "1"}},
+        {"config": {}},
+        {"history": [{"run": 0}]},
+        {"shape": [None]},
+        {"dtype": 4},
+        {"notes": None},
+        {"epoch": 10**30},
+    ],
+)
+def test_a_checkpoint_that_says_something_else_is_refused(tmp_path, odd):
+    checkpoint.save(tmp_path / "checkpoint", {"x": jax.numpy.zeros(2)}, SAID | odd)
+    with pytest.raises(CheckpointError, match=f"says no {next(iter(odd))} of its runs"):
+        study.trained("waves", tmp_path)
+
+
+def test_notes_and_shapes_are_those_of_the_command(tmp_path):
+    checkpoint.save(tmp_path / "checkpoint", {"x": jax.numpy.zeros(2)}, SAID | {"notes": {"words": [3]}})
+    assert study.trained("waves", tmp_path, rank=1)["shape"] == [3]
+    for options in ({"rank": 2}, {"notes": dict[str, list[str]]}):
+        with pytest.raises(CheckpointError, match="is none that this version trains"):
+            study.trained("waves", tmp_path, **options)
+
+
+@pytest.mark.parametrize("config", [{"seeds": 1, "odd": 3}, {"seeds": 0}, {"seeds": 1, "epochs": "x"}, {"epochs": 0.5}])
+def test_settings_that_the_command_has_not_are_refused(tmp_path, config):
+    with pytest.raises(CheckpointError, match="is none that this version trains"):
+        study.settings_of({"config": config}, EpochSettings, tmp_path)
+    assert study.settings_of({"config": {"seeds": 2}}, EpochSettings, tmp_path, devices=1).seeds == 2
+
+
+@pytest.mark.parametrize("odd", [{"shape": [2**40]}, {"shape": [-1]}, {"dtype": "x"}, {"config": {"seeds": 2**40}}])
+def test_shapes_that_no_memory_holds_are_refused(whole, odd):
+    meta = study.trained("waves", whole)
+    made = waves(Settings())
+    with pytest.raises(CheckpointError, match="is none that this version|belongs to another run"):
+        study.restore_models(whole, made.task, made.hparams, meta | odd, keep_best=False)
+
+
+@pytest.mark.parametrize("config", [[], 3, None])
+def test_settings_that_are_none_are_no_settings_to_resume_with(tmp_path, config):
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(DataError, match="not what was written there"):
+        study.check_same_run("waves", tmp_path, {}, ())

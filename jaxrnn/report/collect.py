@@ -5,11 +5,12 @@ import datetime
 import math
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
 
 from jaxrnn import runfolder
+from jaxrnn.conforms import odd
 from jaxrnn.data import STAND_INS
 from jaxrnn.errors import DataError
 
@@ -126,7 +127,7 @@ def _read(folder: Path, root: Path, has_result: bool) -> Run:
     try:
         result = runfolder.read_json(folder / "result.json")
         _check(result, folder)
-    except (DataError, RecursionError) as error:
+    except DataError as error:
         return Run(folder, name, experiment, "broken", str(error), {}, made)
     if "made" in result:
         made = datetime.datetime.fromisoformat(result["made"])
@@ -137,58 +138,63 @@ def _read(folder: Path, root: Path, has_result: bool) -> Run:
     return Run(folder, name, experiment, "small" if small else "finished", "", result, made)
 
 
-def _is(*kinds: type) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, kinds) and not (isinstance(value, bool) and bool not in kinds)
+class _Data(TypedDict):
+    name: str
+    source: str
 
 
-_NUMBER, _TEXT = _is(int, float), _is(str)
+class _Metric(TypedDict):
+    mean: float | None
+    runs: list[float | None]
 
 
-def _has(value: Any, parts: Mapping[str, Callable[[Any], bool]]) -> bool:
-    return isinstance(value, dict) and all(right(value.get(key)) for key, right in parts.items())
+class _Reference(TypedDict):
+    what: str
+    metric: str
+    value: float
+    note: NotRequired[str | None]
 
 
-def _is_metric(value: Any) -> bool:
-    return _has(value, {"mean": _is(int, float, type(None)), "runs": _is(list)}) and all(
-        run is None or _NUMBER(run) for run in value["runs"]
-    )
+class _Seconds(TypedDict):
+    total: float
+    train: NotRequired[float]
 
 
-def _is_time(value: Any) -> bool:
+class _Result(TypedDict):
+    """What `jaxrnn.runfolder.write_result` writes, as far as the report reads it. ``made`` is younger than the others,
+    and may be lacking."""
+
+    experiment: str
+    command: str
+    finished: bool
+    dataset: _Data
+    config: dict[str, Any]
+    parameters: float
+    metrics: dict[str, _Metric]
+    reference: list[_Reference]
+    answers: dict[str, str]
+    seconds: _Seconds
+    device: str
+    versions: dict[str, str]
+    made: NotRequired[str]
+
+
+def _is_time(value: str) -> bool:
     try:
         return datetime.datetime.fromisoformat(value).tzinfo is not None
-    except (TypeError, ValueError):
+    except ValueError:
         return False
-
-
-_PARTS: Mapping[str, Callable[[Any], bool]] = {
-    "experiment": _TEXT,
-    "command": _TEXT,
-    "finished": _is(bool),
-    "dataset": lambda value: _has(value, {"name": _TEXT, "source": _TEXT}),
-    "config": _is(dict),
-    "parameters": _NUMBER,
-    "metrics": lambda value: isinstance(value, dict) and all(map(_is_metric, value.values())),
-    "reference": lambda value: (
-        isinstance(value, list) and all(_has(one, {"what": _TEXT, "metric": _TEXT, "value": _NUMBER}) for one in value)
-    ),
-    "answers": lambda value: isinstance(value, dict) and all(map(_TEXT, value.values())),
-    "seconds": lambda value: _has(value, {"total": _NUMBER}),
-    "device": _TEXT,
-    "versions": lambda value: isinstance(value, dict) and all(map(_TEXT, value.values())),
-}
-"""What `jaxrnn.runfolder.write_result` writes, as far as the report reads it. ``made`` is younger than the others, and
-may be lacking."""
 
 
 def _check(result: Any, folder: Path) -> None:
     """Raises DataError where it is not what a run writes."""
     if not isinstance(result, dict):
         raise DataError(f"{folder / 'result.json'} is no result of a run")
-    odd = [key for key, right in _PARTS.items() if not right(result.get(key))]
-    odd += ["made"] if "made" in result and not _is_time(result["made"]) else []
-    if odd:
-        raise DataError(f"{folder / 'result.json'} has no {', '.join(odd)} as a run writes it; run it again")
+    wrong = odd(result, _Result)
+    if "made" in result and "made" not in wrong and not _is_time(result["made"]):
+        wrong.append("made")
+    if wrong:
+        raise DataError(f"{folder / 'result.json'} has no {', '.join(wrong)} as a run writes it; run it again")
 
 
 RANK = {state: place for place, state in enumerate(("finished", "small", "failed", "stopped", "broken", "missing"))}

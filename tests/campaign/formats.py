@@ -2,20 +2,34 @@
 
 import gzip
 import io
+import json
 import struct
 import tarfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrnn.data import imdb, mnist, names, text
+from experiments import all as all_of_them
+from experiments import char_samples, mnist_recurrent, report, texts
+from experiments.mnist_gru import EXPERIMENT as MNIST
+from experiments.texts import TextSettings
+from jaxrnn import checkpoint, command, runfolder
+from jaxrnn.data import Dataset, imdb, mnist, names, text
 from jaxrnn.data.image import as_example
 from jaxrnn.errors import UserError
 from jaxrnn.interop import load_torch
 from jaxrnn.layers import Bidirectional
+from jaxrnn.report.collect import collect
+from jaxrnn.report.page import render
+from jaxrnn.study import Study, check_same_run, identity_of, run_keys, save_progress
+from jaxrnn.sweeps import training
+from jaxrnn.sweeps.plan import Chunk
+from jaxrnn.train import Progress, example_of, start
 
 from . import mutations
 from .mutations import Mutation
@@ -234,6 +248,182 @@ def _read_torch(folder: Path) -> None:
             assert cell.w_h.shape == (cell.features, 3 * cell.features) and jnp.issubdtype(cell.w_x.dtype, jnp.floating)
 
 
+# --- run folders
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value).encode()
+
+
+RESULT = {
+    "experiment": "mnist_gru",
+    "command": "python -m experiments.mnist_gru",
+    "finished": True,
+    "dataset": {"name": "mnist", "source": "idx files", "train": 60000, "test": 10000},
+    "config": {"quick": False, "hidden": 150, "every": 3, "clip_norm": None},
+    "parameters": 82510,
+    "metrics": {"test_accuracy": {"mean": 0.98, "std": 0.01, "runs": [0.97, 0.99, None]}},
+    "reference": [{"what": "the paper", "metric": "test_accuracy", "value": 0.74, "note": "20 epochs"}],
+    "answers": {"T10": "an answer"},
+    "seconds": {"total": 90.0, "compile": 5.0, "train": 80.0},
+    "device": "2 x cpu",
+    "made": "2026-11-26T12:00:00+00:00",
+    "versions": {"jax": "0.10.2"},
+}
+HISTORY = b"run,epoch,test_accuracy\n0,1,0.5\n1,1,0.6\n0,2,0.7\n1,2,0.8\n"
+SWEEP = b"run,point,hidden,seed,status\n0,0,3,0,finished\n1,1,4,0,finished\n"
+
+
+def _begin_results(folder: Path) -> Mapping[str, Sequence[bytes]]:
+    settings = MNIST.settings()
+    config = runfolder.plain(command.config(settings))
+    all_json = {"mnist_gru": {"state": "failed", "seconds": 1.0, "words": [], "message": "no"}}
+    return _written(
+        folder,
+        {
+            "mnist_gru/result.json": [_json(RESULT), _json(RESULT | {"config": config})],
+            "mnist_rnn/config.json": [_json(config)],
+            "sweep/result.json": [_json(RESULT | {"experiment": "sweep"})],
+            "all.json": [_json(all_json)],
+        },
+    )
+
+
+def _begin_tables(folder: Path) -> Mapping[str, Sequence[bytes]]:
+    for file in ("mnist_gru/result.json", "sweep/result.json"):
+        _written(folder, {file: [_json(RESULT | {"experiment": file.partition("/")[0]})]})
+    return _written(
+        folder, {"mnist_gru/history.csv": [HISTORY], "sweep/history.csv": [HISTORY], "sweep/sweep.csv": [SWEEP]}
+    )
+
+
+def _read_results(folder: Path) -> None:
+    page = report.compose(collect(folder), folder, report.said_by_all(folder))
+    assert b"</html>" in render(page).encode(errors="replace")
+    settings = MNIST.settings()
+    for name in ("mnist_gru", "mnist_rnn"):
+        assert all_of_them.state(name, settings, folder / name, real=True) in ("done", "begun", "new")
+    check_same_run("mnist_rnn", folder / "mnist_rnn", command.config(settings), ())
+
+
+# --- checkpoints
+
+
+def _save(name: str, out: Path, settings: Any, study: Study, notes: Mapping[str, Any]) -> None:
+    """A run that was saved before its first step."""
+    example = example_of(study.train)
+    keys = run_keys(0, np.arange(settings.seeds))
+    watched = study.watch is not None
+    runs = jax.vmap(lambda key: start(study.task, key, study.hparams, example, keep_best=watched))(keys)
+    x, y = (jax.tree.leaves(part)[0] for part in example)
+    facts = {
+        "seconds": 1.0,
+        "spread": [[1, 1, 1]],
+        "shape": x.shape[1:],
+        "dtype": str(x.dtype),
+        "label": {"shape": y.shape[1:], "dtype": str(y.dtype)},
+        "notes": dict(notes),
+    }
+    free = command.free(settings)
+    config = {key: value for key, value in command.config(settings).items() if key not in free}
+    history = [{"run": 0, "epoch": 1, "test_loss": 0.5}]
+    progress = Progress(runs, 1, 0, history, {"compile": 0.0, "train": 0.0})
+    save_progress(out / "checkpoint", progress, identity_of(name, config, study) | facts)
+
+
+def _save_digits(out: Path) -> None:
+    settings = replace(MNIST.settings.quick_defaults(), hidden=2, batch=1, seeds=1, validation=0, patience=0)
+    images, labels = np.zeros((2, 3, 4), np.uint8), np.zeros(2, np.int32)
+    data = Dataset("idx", "made", images, labels, images, labels, mnist.CLASSES)
+    _save("mnist_gru", out, settings, MNIST.study(settings, data), {})
+
+
+def _save_text(out: Path) -> None:
+    settings = replace(TextSettings.quick_defaults(), hidden=2, layers=1, batch=1, length=2, steps=2, every=1)
+    read = text.of_documents(["abcabcabc" * 9], "a text", "made")
+    study = texts.study(settings, read)
+    _save("char_lm", out, settings, study, study.notes)
+
+
+def _files(folder: Path, below: str) -> Mapping[str, Sequence[bytes]]:
+    return {
+        str(path.relative_to(folder)): [path.read_bytes()]
+        for path in sorted((folder / below).rglob("*"))
+        if path.is_file()
+    }
+
+
+def _begin_checkpoint(folder: Path) -> Mapping[str, Sequence[bytes]]:
+    _save_digits(folder / "gru")
+    return _files(folder, "gru/checkpoint")
+
+
+def _begin_meta(folder: Path) -> Mapping[str, Sequence[bytes]]:
+    _save_digits(folder / "gru")
+    _save_text(folder / "text")
+    return {file: content for file, content in _files(folder, ".").items() if file.endswith("meta.json")}
+
+
+def _sums(folder: Path) -> None:
+    for saved in folder.glob("*/checkpoint/1"):
+        (saved / checkpoint.SUMS).write_bytes(b"".join(checkpoint._sums(saved)))
+
+
+def _read_checkpoint(folder: Path) -> None:
+    run = mnist_recurrent.restore("mnist_gru", MNIST.settings, folder / "gru")
+    assert run.shape == (3, 4) and all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(run.models))
+
+
+def _read_both(folder: Path) -> None:
+    refused = []
+    for read in (_read_checkpoint, lambda folder: texts.restore("char_lm", folder / "text")):
+        try:
+            read(folder)
+        except UserError as error:
+            refused.append(error)
+    if refused:
+        raise refused[0]
+
+
+# --- sweeps
+
+
+def _begin_shard(folder: Path) -> Mapping[str, Sequence[bytes]]:
+    run = {
+        "diverged_at": None,
+        "stopped_early": False,
+        "epochs": 2,
+        "metrics": {"test_loss": 0.5, "test_accuracy": None},
+        "seconds": 1.5,
+    }
+    shard = {
+        "runs": [{"run": number, **run} for number in (0, 1)],
+        "history": [{"run": number, "epoch": 1, "test_loss": 0.6} for number in (0, 1)],
+        "memory": 1000,
+        "worked": [[1.0, 2.5]],
+        "seconds": {"compile": 0.5, "train": 1.0},
+    }
+    return _written(folder, {"shard.json": [_json(shard)]})
+
+
+def _read_shard(folder: Path) -> None:
+    chunk = Chunk(0, [0, 1], folder)
+    record = training._read(chunk)
+    assert training.seconds_worked([record]) >= 0
+    assert all(
+        np.isfinite(training.number(value)) or value is None for row in record["history"] for value in row.values()
+    )
+
+
+def _begin_samples(folder: Path) -> Mapping[str, Sequence[bytes]]:
+    sample = char_samples.Sample(step=1, loss=0.5, held_out=2.0, greedy="the", drawn="a cat", words=3, known=1)
+    return _written(folder, {char_samples.DATA: [_json([asdict(sample)] * 2)]})
+
+
+def _read_samples(folder: Path) -> None:
+    assert all(sample.share <= 1 or sample.share > 1 or not sample.words for sample in char_samples.read(folder))
+
+
 FORMATS: Mapping[str, Format] = {
     "idx": Format(_begin_idx, mutations.binary, _read_idx),
     "idx.gz": Format(_begin_idx_gz, mutations.packed(mutations.binary), _read_idx),
@@ -245,5 +435,11 @@ FORMATS: Mapping[str, Format] = {
     "text": Format(_begin_text, mutations.text, _read_text),
     "image": Format(_begin_image, mutations.png, _read_image),
     "torch": Format(_begin_torch, mutations.zipped, _read_torch),
+    "results": Format(_begin_results, mutations.structured, _read_results),
+    "tables": Format(_begin_tables, mutations.text, _read_results),
+    "checkpoint": Format(_begin_checkpoint, mutations.binary, _read_checkpoint),
+    "checkpoint's meta": Format(_begin_meta, mutations.structured, _read_both, _sums),
+    "shard": Format(_begin_shard, mutations.structured, _read_shard),
+    "samples": Format(_begin_samples, mutations.structured, _read_samples),
 }
 """By its name."""
