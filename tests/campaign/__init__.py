@@ -14,3 +14,5 @@ class Try(NamedTuple):
     """In words that are enough to do it again."""
     lost: str = ""
     """What was lost or went wrong; empty where all survived."""
+    sort: str = ""
+    """Which of the table's rows it counts in, where its kind has several."""

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +16,6 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from . import Try
 from .programs import ROOT
 
 KINDS = {
@@ -88,13 +86,13 @@ class Counted:
 
 
 def run(kind: str, count: int, settings: Settings) -> dict[str, Counted]:
-    """The tries of a kind, by what is before the first colon of their names where a kind has several."""
+    """The tries of a kind, by their row of the table."""
     tries = importlib.import_module(f".{kind}", __package__).tries
     counted: dict[str, Counted] = {}
     folder = Path(tempfile.mkdtemp(prefix=f"{kind}."))
     began, lost = time.monotonic(), 0
     for number, one in enumerate(tries(count, folder, settings.seed), 1):
-        name = f"{kind}: {one.what.partition(':')[0]}" if ":" in one.what else kind
+        name = f"{kind}: {one.sort}" if one.sort else kind
         row = counted.setdefault(name, Counted())
         row.tried += 1
         row.lost += bool(one.lost)
@@ -110,3 +108,17 @@ def run(kind: str, count: int, settings: Settings) -> dict[str, Counted]:
     else:
         shutil.rmtree(folder)
     return counted
+
+
+def table(rows: dict[str, dict[str, object]]) -> Table:
+    """What became of each kind."""
+    made = Table(title="The reliability campaign", title_justify="left")
+    for column in ("kind", "tried", "survived", "lost", "minutes", "date", "commit"):
+        made.add_column(column, justify="right" if column in ("tried", "survived", "lost", "minutes") else "left")
+    for name, row in rows.items():
+        made.add_row(name, *(f"{value:,}" if isinstance(value, int) else str(value) for value in row.values()))
+    return made
+
+
+if __name__ == "__main__":
+    sys.exit(bool(main(tyro.cli(Settings, prog="python -m tests.campaign", config=(tyro.conf.FlagCreatePairsOff,)))))

@@ -48,8 +48,8 @@ def tries(count: int, folder: Path, seed: int = 0) -> Iterator[Try]:
             whole[name] = undisturbed(typed(name, data), folder / f"whole {name}")
         out = folder / f"killed {name}"
         kills, odd = killed(whole[name], out, min(IN_A_ROW, count - done), dice)
-        for kill in kills:
-            yield Try(f"{name}: {kill}", odd)
+        for sort, kill in kills:
+            yield Try(f"{name}, {sort} {kill}", odd, sort)
         done += len(kills)
         if odd:
             out.rename(folder / f"lost {done}")
@@ -67,14 +67,15 @@ def undisturbed(words: list[str], out: Path) -> Whole:
     return Whole(words, left(out), time.monotonic() - began, int(said.split()[-1]))
 
 
-def killed(whole: Whole, out: Path, kills: int, dice: random.Random) -> tuple[list[str], str]:
-    """Kill a command so many times, or until it has come to its end, and let it: the kills in words, and what is wrong
-    then."""
-    befell: list[str] = []
+def killed(whole: Whole, out: Path, kills: int, dice: random.Random) -> tuple[list[tuple[str, str]], str]:
+    """Kill a command so many times, or until it has come to its end, and let it: the signals that came and when, and
+    what is wrong then."""
+    befell: list[tuple[str, str]] = []
     resume = False
     while True:
         last = len(befell) == kills
         name, times = dice.choice(SIGNALS)
+        sort = name + " twice" * (times - 1)
         number, strike, wait = signal.Signals[name], Strike(), 0.0
         if last:
             how = "nothing"
@@ -94,7 +95,7 @@ def killed(whole: Whole, out: Path, kills: int, dice: random.Random) -> tuple[li
             said = process.communicate(timeout=PATIENCE)[1]
         except subprocess.TimeoutExpired:
             process.kill()
-            return [*befell, how], f"it hangs: {last_words(process.communicate()[1])}"
+            return [*befell, (sort, how)], f"it hangs: {last_words(process.communicate()[1])}"
         code = process.returncode
         if code == 0:
             return befell, difference(left(out), whole.left)
@@ -103,6 +104,6 @@ def killed(whole: Whole, out: Path, kills: int, dice: random.Random) -> tuple[li
             continue
         traceback = "Traceback" in said.partition("Exception ignored in")[0]  # a second Ctrl-C may hit the very end
         if last or code not in (130, -number) or code == 130 and traceback:
-            return [*befell, how], f"it ended with {code}: {last_words(said)}"
-        befell.append(f"{name}{' twice' * (times - 1)} {how}")
+            return [*befell, (sort, how)], f"it ended with {code}: {last_words(said)}"
+        befell.append((sort, how))
         resume = True

@@ -27,6 +27,7 @@ NAMESPACE = ("unshare", "--mount", "--map-root-user")
 class Limit(NamedTuple):
     """A limit for one try."""
 
+    sort: str
     said: str
     told: bool
     """Whether the command can say what is wrong, and must."""
@@ -48,33 +49,35 @@ def full_disk(dice: random.Random, whole: Whole, out: Path) -> Limit:
         "$@"; code=$?
         cp -a "$disk/." "$disk.kept/"; exit $code
     """
-    return Limit(f"a disk of {size} kB", True, (*NAMESPACE, "sh", "-c", script, "sh", str(out), str(size)))
+    return Limit("full disk", f"a disk of {size} kB", True, (*NAMESPACE, "sh", "-c", script, "sh", str(out), str(size)))
 
 
 def read_only(dice: random.Random, whole: Whole, out: Path) -> Limit:
     """The run's folder becomes read-only amid its work."""
     strike = Strike("read-only", 1, dice.randint(1, whole.deeds), dice.choice([0.0, dice.uniform(0, 0.03)]))
     script = 'folder=$1; shift; mkdir -p "$folder"; mount --bind "$folder" "$folder" || exit 99; exec "$@"'
-    said = f"read-only {1000 * strike.delay:.0f} ms after deed {strike.moment} in its folder"
-    return Limit(said, True, (*NAMESPACE, "sh", "-c", script, "sh", str(out)), strike)
+    said = f"read-only {1000 * strike.delay:.0f} ms after deed {strike.moment} in the folder"
+    return Limit("read-only folder", said, True, (*NAMESPACE, "sh", "-c", script, "sh", str(out)), strike)
 
 
 def large_files(dice: random.Random, whole: Whole, out: Path) -> Limit:
     """No file may be larger than some size."""
-    size = dice.randint(0, 60_000)
-    return Limit(f"files of {size} bytes at most", True, apply=partial(limit, resource.RLIMIT_FSIZE, size))
+    size = dice.randint(0, 40_000)
+    return Limit("file size", f"files of {size} bytes at most", True, apply=partial(limit, resource.RLIMIT_FSIZE, size))
 
 
 def open_files(dice: random.Random, whole: Whole, out: Path) -> Limit:
     """A process may have no more than some files open."""
-    count = dice.randint(4, 60)
-    return Limit(f"{count} open files at most", False, apply=partial(limit, resource.RLIMIT_NOFILE, count))
+    count = dice.randint(4, 40)
+    return Limit(
+        "open files", f"{count} open files at most", False, apply=partial(limit, resource.RLIMIT_NOFILE, count)
+    )
 
 
 def memory(dice: random.Random, whole: Whole, out: Path) -> Limit:
     """A process may have no more than some memory."""
-    size = dice.randint(200, 4000)
-    return Limit(f"{size} MB of memory at most", False, apply=partial(limit, resource.RLIMIT_AS, size << 20))
+    size = dice.randint(100, 2000)
+    return Limit("memory", f"{size} MB of memory at most", False, apply=partial(limit, resource.RLIMIT_AS, size << 20))
 
 
 Kind = Callable[[random.Random, Whole, Path], Limit]
@@ -96,9 +99,11 @@ def tries(count: int, folder: Path, seed: int = 0) -> Iterator[Try]:
     for number in range(count):
         name = [*whole][number // len(kinds) % len(whole)]
         out = folder / f"limited {name}"
-        said, odd = limited(whole[name], out, kinds[number % len(kinds)], dice)
-        yield Try(f"{name}: {said}", odd)
-        if odd:
+        done = limited(whole[name], out, kinds[number % len(kinds)], dice)
+        if done is not None:  # what a run has never met is no try
+            yield done._replace(what=f"{name}, {done.what}")
+            number += 1
+        if done is not None and done.lost:
             out.rename(folder / f"lost {number}")
         else:
             shutil.rmtree(out)
@@ -111,8 +116,8 @@ def mounts() -> bool:
     return subprocess.run([*NAMESPACE, "true"], capture_output=True).returncode == 0
 
 
-def limited(whole: Whole, out: Path, kind: Kind, dice: random.Random) -> tuple[str, str]:
-    """The limit in words, and what is wrong after a command has met it and gone on without it.
+def limited(whole: Whole, out: Path, kind: Kind, dice: random.Random) -> Try | None:
+    """What came of a command that has met the limit and gone on without it; None where it was never met.
 
     Half of the commands go on with a run that was stopped before.
     """
@@ -121,25 +126,26 @@ def limited(whole: Whole, out: Path, kind: Kind, dice: random.Random) -> tuple[s
         ended(started(whole.words, out, Strike("SIGTERM", 1, dice.randint(whole.deeds // 4, whole.deeds))))
     saved = steps(out)
     met = kind(dice, whole, out)
-    what = f"{met.said}, {'going on' if resume else 'from the beginning'}"
+    what = f"{met.said}, {'going on' if resume else 'beginning'}"
     process = started(whole.words, out, met.strike, resume=resume, prefix=met.prefix, preexec_fn=met.apply)
     code, said = ended(process)
     keep(out)
     if code == 0:
-        return f"{what}, not met", difference(left(out), whole.left)
+        odd = difference(left(out), whole.left)
+        return Try(what, odd, met.sort) if odd else None
     lines = [line for line in said.splitlines() if line.startswith("python -m experiments.")]
     if met.told and (code != 2 or len(lines) != 1 or "Traceback" in said):
-        return what, f"it ended with {code}: {last_words(said)}"
+        return Try(what, f"it ended with {code}: {last_words(said)}", met.sort)
     after = steps(out)
     if any(after.get(checkpoint, -1) < step for checkpoint, step in saved.items()):
-        return what, f"steps that were saved, {saved}, were lost: {after}"
+        return Try(what, f"steps that were saved, {saved}, were lost: {after}", met.sort)
     for again in (True, False):
         code, said = ended(started(whole.words, out, resume=again))
         if code != 2 or "nothing to resume" not in said:
             break
     if code:
-        return what, f"without the limit it ended with {code}: {last_words(said)}"
-    return what, difference(left(out), whole.left)
+        return Try(what, f"without the limit it ended with {code}: {last_words(said)}", met.sort)
+    return Try(what, difference(left(out), whole.left), met.sort)
 
 
 def steps(out: Path) -> dict[str, int]:

@@ -26,8 +26,9 @@ def tries(count: int, folder: Path, seed: int = 0) -> Iterator[Try]:
     whole = undisturbed(typed("sweep", data), folder / "whole")
     for number in range(count):
         out = folder / f"shared {number}"
-        what, odd = refused(whole, out, dice) if number % 4 == 3 else one_killed(whole, out, dice)
-        yield Try(what, odd)
+        sort, happens = ("a second one", refused) if number % 4 == 3 else ("one of two killed", one_killed)
+        what, odd = happens(whole, out, dice)
+        yield Try(what, odd, sort)
         if not odd:
             shutil.rmtree(out)
 
@@ -60,7 +61,7 @@ def one_killed(whole: Whole, out: Path, dice: random.Random) -> tuple[str, str]:
 def refused(whole: Whole, out: Path, dice: random.Random) -> tuple[str, str]:
     """Another process comes to a folder where one is at work, with or without ``--resume``."""
     resume = dice.random() < 0.5
-    what = f"a second process{' with --resume' * resume} on the same folder"
+    what = f"a second process, with{'' if resume else 'out'} --resume"
     first = started(whole.words, out)
     while not (out / "config.json").exists() and first.poll() is None:
         time.sleep(0.01)
