@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType
 from typing import Literal
 
 import tyro
@@ -87,11 +88,10 @@ class Counted:
 
 def run(kind: str, count: int, settings: Settings) -> dict[str, Counted]:
     """The tries of a kind, by their row of the table."""
-    tries = importlib.import_module(f".{kind}", __package__).tries
     counted: dict[str, Counted] = {}
     folder = Path(tempfile.mkdtemp(prefix=f"{kind}."))
     began, lost = time.monotonic(), 0
-    for number, one in enumerate(tries(count, folder, settings.seed), 1):
+    for number, one in enumerate(module(kind).tries(count, folder, settings.seed), 1):
         name = f"{kind}: {one.sort}" if one.sort else kind
         row = counted.setdefault(name, Counted())
         row.tried += 1
@@ -108,6 +108,11 @@ def run(kind: str, count: int, settings: Settings) -> dict[str, Counted]:
     else:
         shutil.rmtree(folder)
     return counted
+
+
+def module(kind: str) -> ModuleType:
+    """Where a kind is."""
+    return importlib.import_module(f".{kind}", __package__)
 
 
 def table(rows: dict[str, dict[str, object]]) -> Table:
