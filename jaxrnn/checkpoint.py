@@ -125,6 +125,11 @@ def read_meta(folder: str | os.PathLike[str]) -> dict[str, Any]:
     return _read(folder)[1]["meta"]
 
 
+def array_count(folder: str | os.PathLike[str]) -> int:
+    """How many arrays were saved last. Raises CheckpointError as `read_meta` does."""
+    return len(_read(folder)[1]["leaves"])
+
+
 def exists(folder: str | os.PathLike[str]) -> bool:
     """Whether ``folder`` holds a checkpoint, damaged or not. Raises CheckpointError where the folder cannot be read."""
     return _newest(Path(folder)) is not None
@@ -157,7 +162,7 @@ def _read(folder: str | os.PathLike[str]) -> tuple[Path, dict[str, Any]]:
         if recorded != actual:
             differing = sorted(set(actual) - set(recorded)) or sorted(set(recorded) - set(actual)) or [SUMS.encode()]
             name = differing[0].split()[-1].decode(errors="backslashreplace")
-            raise _damaged(checkpoint, f"{name} is not as {SUMS} has it")
+            raise _damaged(checkpoint, f"{name if name.isprintable() else SUMS} is not as {SUMS} has it")
         content = json.loads((checkpoint / META).read_bytes())
     except (ValueError, RecursionError) as error:
         raise _damaged(checkpoint, f"{META} is no JSON") from error

@@ -440,6 +440,9 @@ def restore_models(out: Path, task: Task, hparams: Hparams, meta: dict[str, Any]
         CheckpointError: damaged, of another task, or no run kept a finite loss.
     """
     seeds, x, y = meta["config"]["seeds"], meta, meta.get("label", {"shape": [], "dtype": "int32"})
+    # drawing up a network of very many layers takes minutes, and each has an array at least
+    if meta["config"].get("layers", 1) > checkpoint.array_count(out / "checkpoint"):
+        raise _unknown(out)
     try:
         # only shapes: a damaged one may ask for any amount of memory
         keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), seeds))

@@ -518,3 +518,11 @@ def test_a_meta_file_that_is_no_json_is_refused(tmp_path, text):
     (tmp_path / "1" / "meta.json").write_text(text)
     (tmp_path / "1" / "SHA256SUMS").write_bytes(b"".join(checkpoint._sums(tmp_path / "1")))
     refused(tmp_path, run, "no JSON")
+
+
+def test_checksums_that_are_noise_are_no_noise_in_the_refusal(tmp_path):
+    run = {"key": jax.random.key(0)}
+    checkpoint.save(tmp_path, run, META)
+    with (tmp_path / "1" / "SHA256SUMS").open("ab") as file:
+        file.write(b"\x1b[2J\x13\x85\n")
+    assert "damaged: SHA256SUMS is not as" in refused(tmp_path, run)

@@ -280,7 +280,16 @@ def test_settings_that_the_command_has_not_are_refused(tmp_path, config):
     assert study.settings_of({"config": {"seeds": 2}}, EpochSettings, tmp_path, devices=1).seeds == 2
 
 
-@pytest.mark.parametrize("odd", [{"shape": [2**40]}, {"shape": [-1]}, {"dtype": "x"}, {"config": {"seeds": 2**40}}])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"shape": [2**40]},
+        {"shape": [-1]},
+        {"dtype": "x"},
+        {"config": {"seeds": 2**40}},
+        {"config": {"seeds": 2, "layers": 2**40}},
+    ],
+)
 def test_shapes_that_no_memory_holds_are_refused(whole, odd):
     meta = study.trained("waves", whole)
     made = waves(Settings())
