@@ -5,13 +5,16 @@ stop (Ctrl-C or SIGTERM), with everything saved.
 """
 
 import ctypes
+import glob
 import inspect
 import io
 import os
+import re
 import shlex
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
@@ -161,13 +164,13 @@ def command(name: str, settings: type[S], main: Callable[[str, S], Any], argv: S
     process through tyro (exit code 2, and a message of its own).
     """
     say_all()
-    if argv is None:  # the process is the command's own
+    if own := _has_the_process(name):
         keep_memory()
     given = sys.argv[1:] if argv is None else list(argv)
     program = f"python -m experiments.{name}"
     try:
         parsed = parse(name, settings, given)
-        with _terminated_as_interrupted(), runfolder.holding():
+        with _terminated_as_interrupted(), runfolder.holding(), _broken_programs_removed():
             prepare_devices(getattr(parsed, "devices", None))
             main(name, parsed)
     except UserError as error:
@@ -179,9 +182,17 @@ def command(name: str, settings: type[S], main: Callable[[str, S], Any], argv: S
         print(f"{program}: stopped; {stopped}. To go on: {again}", file=sys.stderr)
         return 130
     except KeyboardInterrupt:
-        print(f"{program}: stopped at once", file=sys.stderr)
+        print(f"{program}: stopped at once", file=sys.stderr, flush=True)
+        if own:
+            os._exit(130)  # threads that were amid a save would only complain of it
         return 130
     return 0
+
+
+def _has_the_process(name: str) -> bool:
+    """Whether the process is this command's own, started by ``python -m experiments.<name>``."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return spec is not None and spec.name == f"experiments.{name}"
 
 
 def parse(name: str, settings: type[S], argv: Sequence[str]) -> S:
@@ -286,6 +297,32 @@ def _terminated_as_interrupted() -> Iterator[None]:
         return
     with handling(signal.default_int_handler, signal.SIGTERM):
         yield
+
+
+@contextmanager
+def _broken_programs_removed() -> Iterator[None]:
+    """A compiled program that JAX cannot read from its cache is removed there, and so kept again when compiled anew.
+
+    JAX writes them in place: a kill or a full disk leaves a half, which it would warn of, and compile, at every start.
+    """
+    show = warnings.showwarning
+
+    def look(message: Warning | str, *where: Any, **more: Any) -> None:
+        if broken := _UNREADABLE.match(str(message)):
+            for path in Path(jax.config.values["jax_compilation_cache_dir"]).glob(f"{glob.escape(broken[1])}*-cache"):
+                path.unlink(missing_ok=True)
+        else:
+            show(message, *where, **more)
+
+    warnings.showwarning = look
+    try:
+        yield
+    finally:
+        warnings.showwarning = show
+
+
+_UNREADABLE = re.compile(r"Error reading persistent compilation cache entry for '([^']*)'")
+"""What JAX warns of, with the name of the program that it then compiles."""
 
 
 @contextmanager

@@ -142,6 +142,33 @@ def test_in_a_thread_nothing_is_asked():
     assert answers == [False, 3]
 
 
+COMPILES = """
+import sys
+from pathlib import Path
+import jax
+from jaxrnn.command import Settings, command
+def main(name, settings):
+    print(jax.jit(lambda x: (x @ x).sum())(jax.numpy.ones((3, 3))))
+sys.exit(command("own", Settings, main, []))
+"""
+
+
+def test_half_a_compiled_program_is_compiled_again_and_kept_whole(tmp_path):
+    kept = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+
+    def run():
+        words = [sys.executable, "-c", COMPILES]
+        ended = subprocess.run(words, env=os.environ | kept, capture_output=True, text=True, check=True)
+        assert (ended.stdout, ended.stderr) == ("27.0\n", "")
+        return {path.name: path.stat().st_size for path in tmp_path.glob("*-cache")}
+
+    whole = run()
+    assert whole
+    for name, size in whole.items():
+        os.truncate(tmp_path / name, size // 2)
+    assert run() == whole
+
+
 def test_devices_below_one_are_an_error(capsys):
     with pytest.raises(SettingsError, match="--devices must be at least 1, not 0"):
         prepare_devices(0)

@@ -59,7 +59,7 @@ def main(words: list[str]) -> None:
     sys.argv = [f"experiments.{command}", *rest]
     sys.addaudithook(struck)
     try:
-        runpy.run_module(f"experiments.{command}", run_name="__main__")
+        runpy.run_module(f"experiments.{command}", run_name="__main__", alter_sys=True)
     finally:
         print(struck.deeds, file=sys.stderr)
 
