@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import jax
+
 SECONDS = 5.0
 """Of the processor, so that a busy machine is no hang."""
 
@@ -44,7 +46,8 @@ _NEVER = {"pickle.find_class", "subprocess.Popen", "os.system", "os.exec", "os.p
 
 _odd: list[str] | None = None
 """What the call that is being watched did and must not; None while none is."""
-_folder = ""
+_folders: list[str] = []
+"""Where it may write."""
 
 
 class Hang(BaseException):
@@ -70,7 +73,7 @@ def _judge(event: str, path: Any) -> None:
     if isinstance(path, int):
         return
     place = os.path.realpath(os.fsdecode(path))
-    if place != os.devnull and os.path.commonpath((place, _folder)) != _folder:
+    if place != os.devnull and not any(os.path.commonpath((place, folder)) == folder for folder in _folders):
         _odd.append(f"{event} of {place}")
 
 
@@ -79,8 +82,9 @@ _hooked = False
 
 @contextmanager
 def watched(folder: Path) -> Iterator[Callable[[], list[str]]]:
-    """Watches the body, which may write in ``folder``; gives what tells afterwards all that it must not have done."""
-    global _odd, _folder, _hooked
+    """Watches the body, which may write in ``folder`` and in JAX's cache of compiled programs; gives what tells
+    afterwards all that it must not have done."""
+    global _odd, _folders, _hooked
     if not _hooked:
         sys.addaudithook(_hear)  # for good: there is no way to take it back
         _hooked = True
@@ -92,7 +96,8 @@ def watched(folder: Path) -> Iterator[Callable[[], list[str]]]:
     handler = signal.signal(signal.SIGPROF, _interrupt)
     signal.setitimer(signal.ITIMER_PROF, SECONDS)
     faulthandler.dump_traceback_later(HUNG, exit=True)
-    _folder, _odd = os.path.realpath(folder), found
+    _folders = [os.path.realpath(one) for one in (folder, jax.config.jax_compilation_cache_dir) if one is not None]
+    _odd = found
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
