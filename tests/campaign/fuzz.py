@@ -23,7 +23,8 @@ def tries(count: int, folder: Path, seed: int = 0, formats: Iterable[str] | None
             place = folder / name
             place.mkdir(parents=True)
             os.environ["XDG_CACHE_HOME"] = str(place / "cache")  # where reviews are kept as rows of ids
-            yield from _of(FORMATS[name], place, (f"{seed}-{name}-{number}" for number in range(count)))
+            for tried in _of(FORMATS[name], place, (f"{seed}-{name}-{number}" for number in range(count))):
+                yield tried._replace(sort=name)
     finally:
         if before is None:
             del os.environ["XDG_CACHE_HOME"]
