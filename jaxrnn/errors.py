@@ -7,6 +7,10 @@ A command prints the line and exits with 2; in a program they are ordinary excep
 class UserError(Exception):
     """Something outside the program is not as it must be, and the user can mend it."""
 
+    def __str__(self) -> str:
+        # a broken file's own words may hold line breaks, and what a terminal obeys
+        return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in super().__str__())
+
 
 class DataError(UserError):
     """A data file or folder is missing, broken, or not what it says it is."""

@@ -5,6 +5,7 @@ What is trained is the experiment's; how it is shown, saved, resumed and reporte
 
 import dataclasses
 import hashlib
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -104,6 +105,9 @@ class Experiment(NamedTuple):
     load: Callable[[Any], Any] = lambda settings: None
     """``load(settings)``: the data, the same for all settings that are swept."""
 
+
+LARGEST = 1 << 28
+"""An input of a trained run has no more numbers than that."""
 
 SAVE_SECONDS = 10.0
 """How much work a kill can cost at most."""
@@ -404,7 +408,10 @@ def trained(name: str, out: Path, notes: Any = dict[str, Any], rank: int | None 
             f"the run in {out} is one of {meta['experiment']}, not of {name}: "
             f"use python -m experiments.{meta['experiment']}, or name another folder"
         )
-    if not conforms(meta["notes"], notes) or rank not in (None, len(meta["shape"])):
+    shape = meta["shape"]
+    if not conforms(meta["notes"], notes) or rank not in (None, len(shape)):
+        raise _unknown(out)
+    if min(shape, default=1) < 1 or math.prod(shape) > LARGEST:
         raise _unknown(out)
     return meta
 

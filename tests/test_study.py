@@ -271,6 +271,17 @@ def test_notes_and_shapes_are_those_of_the_command(tmp_path):
     for options in ({"rank": 2}, {"notes": dict[str, list[str]]}):
         with pytest.raises(CheckpointError, match="is none that this version trains"):
             study.trained("waves", tmp_path, **options)
+    for shape in ([0], [3, -1], [2**20, 2**20]):
+        checkpoint.save(tmp_path / "checkpoint", {"x": jax.numpy.zeros(2)}, SAID | {"shape": shape})
+        with pytest.raises(CheckpointError, match="is none that this version trains"):
+            study.trained("waves", tmp_path)
+
+
+def test_what_a_broken_checkpoint_says_breaks_no_line(tmp_path):
+    checkpoint.save(tmp_path / "checkpoint", {"x": jax.numpy.zeros(2)}, SAID | {"experiment": "a\n\x1b[2J\u2028b"})
+    with pytest.raises(CheckpointError) as raised:
+        study.trained("waves", tmp_path)
+    assert str(raised.value).isprintable() and r"a\n\x1b[2J\u2028b" in str(raised.value)
 
 
 @pytest.mark.parametrize("config", [{"seeds": 1, "odd": 3}, {"seeds": 0}, {"seeds": 1, "epochs": "x"}, {"epochs": 0.5}])
