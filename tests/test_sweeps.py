@@ -18,7 +18,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxrnn import sweeps, train
+from jaxrnn import runfolder, sweeps, train
 from jaxrnn.command import EpochSettings, Stopped
 from jaxrnn.data import Dataset
 from jaxrnn.errors import CheckpointError, DataError, SettingsError, UserError
@@ -412,6 +412,34 @@ def test_two_processes_share_a_sweep(whole, start, tmp_path):
     assert "of 2 has done its share" in said  # the second one's
     assert len(list(out.glob("chunks/*/shard.json"))) == 6 and (out / "result.json").exists()
     assert_same_runs(swept(out, width=2, resume=True), whole)
+
+
+@pytest.mark.parametrize("victim", [1, pytest.param(0, marks=pytest.mark.slow)])
+def test_one_of_two_processes_dies_and_the_other_finishes_its_share_and_says_what_is_missing(whole, victim, tmp_path):
+    out = tmp_path / "run"
+    processes = by_options(out)
+    while not (out / ".lock.1").exists():  # they have met
+        assert all(process.poll() is None for process in processes), processes[victim].communicate()
+        time.sleep(0.01)
+    processes[victim].kill()
+    processes[victim].communicate()
+    _, err = processes[1 - victim].communicate(timeout=240)
+    assert processes[1 - victim].returncode == 2 and "Traceback" not in err
+    assert f"process {victim} has ended before all was done" in err and "go on with --resume" in err
+    done = {path: path.stat().st_mtime_ns for path in out.glob("chunks/*/shard.json")}
+    assert len(done) == 3 and not (out / "result.json").exists()
+    assert_same_runs(swept(out, width=2, resume=True), whole)
+    assert {path: path.stat().st_mtime_ns for path in done} == done
+
+
+def test_a_folder_that_process_0_cannot_open_is_no_other_s_either(tmp_path):
+    with runfolder.holding():
+        runfolder.opened(tmp_path / "run")
+        for index, process in enumerate(by_options(tmp_path / "run")):
+            _, err = process.communicate(timeout=240)
+            assert process.returncode == 2 and "another process is at work in" in err and "Traceback" not in err
+            assert ("process 0 could not open" in err) == (index == 1)
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {".lock"}
 
 
 def test_time_is_counted_once_where_chunks_train_at_the_same_time():
