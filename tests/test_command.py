@@ -166,7 +166,11 @@ def test_half_a_compiled_program_is_compiled_again_and_kept_whole(tmp_path):
     assert whole
     for name, size in whole.items():
         os.truncate(tmp_path / name, size // 2)
-    assert run() == whole
+    again = run()
+    assert again.keys() == whole.keys()
+    # how long it took to compile is in there, too
+    assert all(0.9 * whole[name] < size for name, size in again.items())
+    assert run() == again
 
 
 def test_devices_below_one_are_an_error(capsys):
