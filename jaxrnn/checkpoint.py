@@ -31,6 +31,10 @@ from jaxrnn.runfolder import DEEPEST, NOT_IN_UTF8, named_in_utf8, sync, writing
 ARRAYS, META, SUMS = "arrays", "meta.json", "SHA256SUMS"
 
 
+ORBAX_MORE, ORBAX_EACH = 1 << 17, 1 << 9
+"""At most so many bytes more than the arrays are in the files that orbax writes of them: at all, and for each array."""
+
+
 class _Leaf(TypedDict):
     path: str
     dtype: str
@@ -70,7 +74,7 @@ def save(folder: str | os.PathLike[str], run: Any, meta: dict[str, Any]) -> None
         new = folder / f"{number}.tmp"
         try:
             new.mkdir()
-            _reserve(new / "reserve", len(text) + sum(array.nbytes for array in arrays))
+            _reserve(new / "reserve", len(text) + sum(array.nbytes + ORBAX_EACH for array in arrays) + ORBAX_MORE)
             _write_arrays(new / ARRAYS, arrays)
             (new / META).write_text(text)
             (new / SUMS).write_bytes(b"".join(_sums(new)))

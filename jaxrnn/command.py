@@ -10,6 +10,7 @@ import inspect
 import io
 import os
 import re
+import resource
 import shlex
 import signal
 import sys
@@ -153,6 +154,10 @@ def free(settings: Settings) -> tuple[str, ...]:
     return tuple(one.name for one in fields(settings) if one.metadata.get("free", False))
 
 
+LEAST_MEMORY = 2 << 30
+"""Bytes of address space without which no command begins; most of them are only reserved."""
+
+
 class Stopped(Exception):
     """The command was told to stop and has saved what there is; the message says where it stands."""
 
@@ -170,23 +175,39 @@ def command(name: str, settings: type[S], main: Callable[[str, S], Any], argv: S
     program = f"python -m experiments.{name}"
     try:
         parsed = parse(name, settings, given)
+        _check_memory_limit()
         with _terminated_as_interrupted(), runfolder.holding(), _broken_programs_removed():
             prepare_devices(getattr(parsed, "devices", None))
             main(name, parsed)
     except UserError as error:
         print(f"{program}: {error}", file=sys.stderr)
-        return 2
+        code = 2
     except Stopped as stopped:
         words = [word for word in given if word != "--resume"]
         again = shlex.join([*program.split(), *words, *(["--resume"] if hasattr(settings, "resume") else [])])
         print(f"{program}: stopped; {stopped}. To go on: {again}", file=sys.stderr)
-        return 130
+        code = 130
     except KeyboardInterrupt:
-        print(f"{program}: stopped at once", file=sys.stderr, flush=True)
-        if own:
-            os._exit(130)  # threads that were amid a save would only complain of it
-        return 130
-    return 0
+        print(f"{program}: stopped at once", file=sys.stderr)
+        code = 130
+    else:
+        return 0
+    if own:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code)  # threads that were amid a save would only complain of it
+    return code
+
+
+def _check_memory_limit() -> None:
+    """Raises SettingsError where the process may take less memory than any command needs: OpenBLAS, which JAX comes to
+    load, then asks again and again, for ever."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < LEAST_MEMORY:
+        raise SettingsError(
+            f"a process may take only {limit / 1e9:.2g} GB of memory here (ulimit -v), and a command needs "
+            f"{LEAST_MEMORY / 1e9:.2g} GB at least: raise that limit"
+        )
 
 
 def _has_the_process(name: str) -> bool:

@@ -423,6 +423,16 @@ def test_a_folder_whose_name_is_not_in_utf8_holds_no_checkpoint(tmp_path):
         checkpoint.restore(folder, {})
 
 
+@pytest.mark.parametrize("shape, count", [((3,), 1), ((100, 100), 5), ((3,), 200), ((500, 500), 8)])
+def test_what_is_reserved_is_enough_for_all_files(tmp_path, monkeypatch, shape, count):
+    """Else a disk that is full is met by orbax's threads, which all print what they met."""
+    reserved = []
+    monkeypatch.setattr(checkpoint, "_reserve", lambda path, size: reserved.append(size))
+    checkpoint.save(tmp_path, [jax.random.normal(jax.random.key(n), shape) for n in range(count)], META)
+    blocks = [-(-path.stat().st_size // 4096) for path in tmp_path.rglob("*")]
+    assert 4096 * sum(blocks) < reserved[0]
+
+
 FILLS_WHILE_ORBAX_WRITES = """
 import resource, sys, jax, jax.numpy as jnp, numpy as np
 from jaxrnn import checkpoint, errors

@@ -1,6 +1,7 @@
 """The command line: exit codes, one clear line for each mistake, and signals."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -171,6 +172,14 @@ def test_half_a_compiled_program_is_compiled_again_and_kept_whole(tmp_path):
     # how long it took to compile is in there, too
     assert all(0.9 * whole[name] < size for name, size in again.items())
     assert run() == again
+
+
+def test_less_memory_than_any_command_needs_is_said_and_not_tried(monkeypatch, capsys):
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (10**9, -1))
+    assert command("own", Own, lambda name, settings: pytest.fail("it began"), []) == 2
+    assert "only 1 GB of memory here (ulimit -v), and a command needs 2.1 GB at least" in capsys.readouterr().err
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (resource.RLIM_INFINITY, -1))
+    assert command("own", Own, lambda name, settings: None, []) == 0
 
 
 def test_devices_below_one_are_an_error(capsys):

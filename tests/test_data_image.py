@@ -356,6 +356,14 @@ def test_a_thin_stroke_in_a_large_image_is_visible(scratch, width):
         assert at.max() > 70
 
 
+def test_a_strip_takes_no_more_memory_than_it_has_pixels(scratch):
+    """To fill it up to whole blocks of pixels would take 20 GiB."""
+    strip = np.full((2, 2_000_000), 255, np.uint8)
+    strip[:, 900_000:1_100_000] = 0
+    example = as_example(stored(scratch, Image.fromarray(strip)), *MNIST)
+    assert example.max() == 255 and extent(example)[1] == 20
+
+
 @pytest.mark.parametrize("uneven, noise", [(0, 15), (40, 8), (60, 3)])
 def test_noise_and_uneven_light_are_background(scratch, uneven, noise):
     rng = np.random.default_rng(4)

@@ -66,6 +66,7 @@ ODD = {
         {"errors": {"mean": "0", "runs": []}},
         {"errors": {"mean": 0, "runs": ["0"]}},
         {"errors": {"mean": 0, "runs": [10**400]}},
+        {"errors": {"mean": None, "runs": []}},
     ],
     "reference": [{}, ["0.74"], [{"what": "the paper", "metric": "errors"}]],
     "answers": [[], {"T1": None}],

@@ -271,9 +271,11 @@ def _is_light(image: "Image.Image", scale: tuple[float, float]) -> bool:
 
 def _averaged(ink: np.ndarray, factor: int) -> np.ndarray:
     """Means over blocks of ``factor`` x ``factor`` pixels, float32; beyond the image there is no ink."""
-    padded = np.pad(ink, [(0, -length % factor) for length in ink.shape])
+    rows, columns = (min(factor, length) for length in ink.shape)  # of a strip, whole blocks could take any memory
+    padded = np.pad(ink, [(0, -length % block) for length, block in zip(ink.shape, (rows, columns), strict=True)])
     height, width = padded.shape
-    return padded.reshape(height // factor, factor, width // factor, factor).mean((1, 3), dtype=np.float32)
+    means = padded.reshape(height // rows, rows, width // columns, columns).mean((1, 3), dtype=np.float32)
+    return means * np.float32(rows * columns / factor**2)
 
 
 def _extent(profile: np.ndarray) -> tuple[int, int]:

@@ -193,6 +193,8 @@ def _check(result: Any, folder: Path) -> None:
     wrong = odd(result, _Result)
     if "made" in result and "made" not in wrong and not _is_time(result["made"]):
         wrong.append("made")
+    if "metrics" not in wrong and not all(metric["runs"] for metric in result["metrics"].values()):
+        wrong.append("metrics")
     if wrong:
         raise DataError(f"{folder / 'result.json'} has no {', '.join(wrong)} as a run writes it; run it again")
 

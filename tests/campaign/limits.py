@@ -76,7 +76,7 @@ def open_files(dice: random.Random, whole: Whole, out: Path) -> Limit:
 
 def memory(dice: random.Random, whole: Whole, out: Path) -> Limit:
     """A process may have no more than some memory."""
-    size = dice.randint(100, 2000)
+    size = dice.randint(100, 3000)
     return Limit("memory", f"{size} MB of memory at most", False, apply=partial(limit, resource.RLIMIT_AS, size << 20))
 
 
