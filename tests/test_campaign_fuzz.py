@@ -16,6 +16,7 @@ FEWER = {"checkpoint": 50, "checkpoint's meta": 30, "results": 50, "tables": 50,
 """Of the formats that take longest."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMATS)
 def test_broken_files_are_read_or_refused(name, tmp_path):
     if name == "torch":

@@ -9,6 +9,7 @@ from campaign.overflow import PLACES, WAYS, Way, runs_of
 from jaxrnn import train
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: f"{way.data}, {way.runs} on {way.devices}")
 def test_a_harmed_run_fails_at_its_step_alone(way):
     tried = list(runs_of(way, 24))

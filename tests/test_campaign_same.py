@@ -2,9 +2,12 @@
 
 import itertools
 
+import pytest
+
 from campaign import same
 
 
+@pytest.mark.slow
 def test_commands_leave_the_same_files_in_other_surroundings(tmp_path):
     tried = list(same.tries(4, tmp_path))
     assert len(tried) == 4 and [one for one in tried if one.lost] == []

@@ -15,6 +15,7 @@ from jaxrnn.schemes import Scheme
 from jaxrnn.wrappers import WRAPPERS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_nothing_is_lost_and_a_shape_is_compiled_once(shape, caplog):
     with jax.log_compiles(True), caplog.at_level(logging.WARNING):
