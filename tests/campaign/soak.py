@@ -18,11 +18,9 @@ from pathlib import Path
 from . import Try
 from .programs import ENVIRONMENT, ROOT
 
-MORE_MEMORY = 1.05
-"""The last tenth of a soak may have so many times the memory of the first."""
-
-SLOWER = 1.15
-"""And take so many times the seconds of processor time for the same work: other programs are on the machine as well."""
+GROWTH = {"resident memory": 1.05, "processor seconds of a round": 1.15, "open files": 1.0, "threads": 1.2}
+"""How many times as much there may be in the last tenth of a soak as in the first. Other programs, which come and go, make
+a processor faster or slower; and pools of threads breathe."""
 
 ROUND = (
     ("char_lm", ["--quick", "--stateful", "--steps", "40", "--every", "8"]),
@@ -48,12 +46,7 @@ def judged(rows: Sequence[Mapping[str, float]], minutes: float) -> Iterator[Try]
     """What the samples of a soak say. The first round compiles, and is no part of the first tenth."""
     rows = rows[1:]
     tenth = max(1, len(rows) // 10)
-    for name, factor in {
-        "resident memory": MORE_MEMORY,
-        "processor seconds of a round": SLOWER,
-        "open files": 1.0,
-        "threads": 1.0,
-    }.items():
+    for name, factor in GROWTH.items():
         first, last = (statistics.median(row[name] for row in part) for part in (rows[:tenth], rows[-tenth:]))
         what = f"{name} in {minutes:g} minutes, {len(rows)} rounds: {first:.6g} to {last:.6g}"
         yield Try(what, "" if last <= factor * first else f"{last / first:.3f} times as much in the end")
@@ -66,6 +59,7 @@ def main(folder: Path, seconds: float) -> None:
     from experiments import char_lm, sweep
     from jaxrnn.command import command, keep_memory
 
+    os.nice(19)  # it takes what is left of the processor, for as long as it is to take
     keep_memory()
     process, began, rows = psutil.Process(), time.monotonic(), list[dict[str, float]]()
     while time.monotonic() - began < seconds:
