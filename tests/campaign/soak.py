@@ -19,8 +19,8 @@ from . import Try
 from .programs import ENVIRONMENT, ROOT
 
 GROWTH = {"resident memory": 1.05, "processor seconds of a round": 1.15, "open files": 1.0, "threads": 1.2}
-"""How many times as much there may be in the last tenth of a soak as in the first. Other programs, which come and go, make
-a processor faster or slower; and pools of threads breathe."""
+"""How many times as much there may be in the last tenth of a soak as in the first. Other programs, which come and go,
+make a processor faster or slower; and pools of threads breathe."""
 
 ROUND = (
     ("char_lm", ["--quick", "--stateful", "--steps", "40", "--every", "8"]),
