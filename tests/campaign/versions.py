@@ -40,7 +40,6 @@ LAWS = (
     "test_train_stateful.py::test_chunks_with_a_carried_state_are_the_whole",
     "test_train_stateful.py::test_devices_and_breaks_change_nothing",
     "test_sweeps.py::test_each_of_twelve_runs_is_the_run_alone",
-    "test_sweeps.py::test_stopped_anywhere_and_resumed_is_uninterrupted",
 )
 """Masks and resets, scan == loop, PyTorch's numbers, one device == several, a sweep's runs == runs alone, and what is
 resumed == what was never interrupted."""
