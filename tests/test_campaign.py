@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from campaign import Try, __main__, kills, limits, processes, programs, soak
+from campaign import Try, __main__, kills, limits, processes, same, soak
 
 SHARE = {kills: 8, limits: 5, processes: 2}
 """How many of each kind the suite does."""
@@ -54,7 +54,7 @@ def test_what_a_run_leaves_is_compared_but_for_the_number_of_its_checkpoint_and_
         (checkpoint / "meta.json").write_text(json.dumps({"digest": digest}))
         (tmp_path / run / f".lock.{number}").touch()
         (tmp_path / run / "result.json").write_text(json.dumps({"seconds": number, "metrics": 1}))
-    a, b, c = (programs.left(tmp_path / run) for run in "abc")
+    a, b, c = (same.left_behind(tmp_path / run) for run in "abc")
     assert a == b != c
 
 

@@ -27,7 +27,7 @@ KINDS = {
     "shapes": (50_000, "random contents of layers under masks and resets"),
     "overflow": (2_000, "numbers that overflow amid training"),
     "same": (40, "commands in other surroundings"),
-    "versions": (1, "the suite with other versions of Python and of the packages"),
+    "versions": (7, "the suite with other versions of Python and of the packages"),
     "soak": (120, "minutes of training and sweeping in one process"),
 }
 """How much of each kind is done, and what it is."""
@@ -38,7 +38,7 @@ class Settings:
     """Do to jaxrnn what can befall it, many times, and count what was lost.
 
     Prints a table, and keeps it in campaign.json with the date and the commit; kinds that were run before stay there.
-    All of it takes some six hours on 2 CPU cores.
+    All of it takes some ten hours on 2 CPU cores.
     """
 
     only: tuple[Literal[tuple(KINDS)], ...] = tuple(KINDS)  # type: ignore[valid-type]

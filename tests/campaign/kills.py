@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from . import Try
-from .programs import TRAINING, Strike, last_words, left, make_data, started, typed
-from .same import difference
+from .programs import TRAINING, Strike, last_words, make_data, started, typed
+from .same import difference, left_behind
 
 IN_A_ROW = 4
 """So many kills befall a run before it may come to its end."""
@@ -64,7 +64,7 @@ def undisturbed(words: list[str], out: Path) -> Whole:
     said = process.communicate()[1]
     if process.returncode:
         raise RuntimeError(f"{words[0]} ended with {process.returncode}: {last_words(said)}")
-    return Whole(words, left(out), time.monotonic() - began, int(said.split()[-1]))
+    return Whole(words, left_behind(out), time.monotonic() - began, int(said.split()[-1]))
 
 
 def killed(whole: Whole, out: Path, kills: int, dice: random.Random) -> tuple[list[tuple[str, str]], str]:
@@ -98,7 +98,7 @@ def killed(whole: Whole, out: Path, kills: int, dice: random.Random) -> tuple[li
             return [*befell, (sort, how)], f"it hangs: {last_words(process.communicate()[1])}"
         code = process.returncode
         if code == 0:
-            return befell, difference(left(out), whole.left)
+            return befell, difference(left_behind(out), whole.left)
         if code == 2 and resume and "nothing to resume" in said:
             resume = False  # as it says: it was killed before there was a folder
             continue

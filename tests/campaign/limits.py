@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 from . import Try
 from .kills import PATIENCE, Whole, undisturbed
-from .programs import TRAINING, Strike, last_words, left, make_data, started, typed
-from .same import difference
+from .programs import TRAINING, Strike, last_words, make_data, started, typed
+from .same import difference, left_behind
 
 NAMESPACE = ("unshare", "--mount", "--map-root-user")
 """Where a file system can be mounted that nobody else sees, and by anyone."""
@@ -131,7 +131,7 @@ def limited(whole: Whole, out: Path, kind: Kind, dice: random.Random) -> Try | N
     code, said = ended(process)
     keep(out)
     if code == 0:
-        odd = difference(left(out), whole.left)
+        odd = difference(left_behind(out), whole.left)
         return Try(what, odd, met.sort) if odd else None
     lines = [line for line in said.splitlines() if line.startswith("python -m experiments.")]
     if met.told and (code != 2 or len(lines) != 1 or "Traceback" in said):
@@ -145,7 +145,7 @@ def limited(whole: Whole, out: Path, kind: Kind, dice: random.Random) -> Try | N
             break
     if code:
         return Try(what, f"without the limit it ended with {code}: {last_words(said)}", met.sort)
-    return Try(what, difference(left(out), whole.left), met.sort)
+    return Try(what, difference(left_behind(out), whole.left), met.sort)
 
 
 def steps(out: Path) -> dict[str, int]:

@@ -16,8 +16,8 @@ from pathlib import Path
 from . import Try
 from .kills import Whole, undisturbed
 from .limits import ended
-from .programs import last_words, left, make_data, started, typed
-from .same import difference
+from .programs import last_words, make_data, started, typed
+from .same import difference, left_behind
 
 
 def tries(count: int, folder: Path, seed: int = 0) -> Iterator[Try]:
@@ -55,7 +55,7 @@ def one_killed(whole: Whole, out: Path, dice: random.Random) -> tuple[str, str]:
         return what, f"one process that went on ended with {code}: {last_words(said)}"
     if any(path.read_bytes() != shard for path, shard in done.items()):
         return what, "what was done has been done again"
-    return what, difference(left(out), whole.left)
+    return what, difference(left_behind(out), whole.left)
 
 
 def refused(whole: Whole, out: Path, dice: random.Random) -> tuple[str, str]:
@@ -71,7 +71,7 @@ def refused(whole: Whole, out: Path, dice: random.Random) -> tuple[str, str]:
         return what, f"it ended with {code}: {last_words(said)}"
     if first_code:
         return what, f"the first one ended with {first_code}: {last_words(first_said)}"
-    return what, difference(left(out), whole.left)
+    return what, difference(left_behind(out), whole.left)
 
 
 def free_port() -> int:

@@ -1,7 +1,6 @@
-"""The commands as programs of their own, as the campaign starts and compares them."""
+"""The commands as programs of their own, as the campaign starts them."""
 
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -74,11 +73,3 @@ def started(
 def last_words(said: str) -> str:
     """The end of what was said, on one line."""
     return " ".join(said.split())[-600:]
-
-
-def left(out: Path) -> dict[str, Any]:
-    """What a run leaves that is the same in every run, whatever number its checkpoint has come to."""
-    from .same import left_behind
-
-    found = {name: value for name, value in left_behind(out).items() if not Path(name).name.startswith(".lock")}
-    return {re.sub(r"checkpoint/[0-9]+/", "checkpoint/", name): value for name, value in found.items()}

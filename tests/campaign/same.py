@@ -197,6 +197,7 @@ def left_behind(out: Path) -> dict[str, Any]:
     """What a run folder holds, but for how long it took and where it lay; of a checkpoint, that its arrays are there,
     and their digest, however many were saved before it."""
     files = {path.relative_to(out): path for path in sorted(out.rglob("*")) if path.is_file()}
+    files = {name: path for name, path in files.items() if not name.name.startswith(".lock")}  # one for each process
     return {
         re.sub(r"checkpoint/[0-9]+/", "checkpoint/", name.as_posix()): content(path)
         for name, path in files.items()
