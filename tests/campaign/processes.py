@@ -7,16 +7,14 @@ then completes the sweep to the numbers of one that was never shared. Of two on 
 import random
 import shutil
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from . import Try
 from .kills import Whole, undisturbed
 from .limits import ended
-from .programs import last_words, make_data, started, typed
+from .programs import Strike, last_words, make_data, started, typed
 from .same import difference, left_behind
 
 
@@ -35,17 +33,15 @@ def tries(count: int, folder: Path, seed: int = 0) -> Iterator[Try]:
 
 def one_killed(whole: Whole, out: Path, dice: random.Random) -> tuple[str, str]:
     """What happened, and what is wrong after the survivor has ended and one process has completed the sweep."""
-    victim = dice.randrange(2)
+    victim, moment = dice.randrange(2), dice.randint(5, whole.deeds // 3)  # each does about a half
+    strikes = [Strike("SIGKILL", 1, moment) if index == victim else Strike() for index in range(2)]
     coordinator = ["--coordinator", f"localhost:{free_port()}", "--processes", "2"]
-    processes = [started([*whole.words, *coordinator, "--process", str(index)], out) for index in range(2)]
-    while not (out / "chunks").exists() and all(process.poll() is None for process in processes):
-        time.sleep(0.01)  # they have met
-    seconds = dice.uniform(0, 0.5 * whole.seconds)
-    with suppress(subprocess.TimeoutExpired):
-        processes[victim].wait(seconds)
-    processes[victim].kill()
+    processes = [
+        started([*whole.words, *coordinator, "--process", str(index)], out, strike)
+        for index, strike in enumerate(strikes)
+    ]
     (fate, _), (code, said) = (ended(processes[index]) for index in (victim, 1 - victim))
-    what = f"process {victim} of 2 killed {seconds:.2f} s after they met"
+    what = f"process {victim} of 2 killed at deed {moment} in the folder"
     early = fate == 0 and code == 0  # it had ended before it was killed
     if not early and (code != 2 or f"process {victim} has ended" not in said) and not (victim == 0 and code == 0):
         return what, f"the survivor ended with {code}: {last_words(said)}"
