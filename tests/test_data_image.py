@@ -360,7 +360,12 @@ def test_a_strip_takes_no_more_memory_than_it_has_pixels(scratch):
     """To fill it up to whole blocks of pixels would take 20 GiB."""
     strip = np.full((2, 2_000_000), 255, np.uint8)
     strip[:, 900_000:1_100_000] = 0
-    example = as_example(stored(scratch, Image.fromarray(strip)), *MNIST)
+    tracemalloc.start()
+    try:
+        example = as_example(stored(scratch, Image.fromarray(strip)), *MNIST)
+        assert tracemalloc.get_traced_memory()[1] < 250 << 20
+    finally:
+        tracemalloc.stop()
     assert example.max() == 255 and extent(example)[1] == 20
 
 
