@@ -14,6 +14,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -308,4 +309,7 @@ def _read_arrays(path: Path, leaves: Sequence[dict[str, Any]]) -> list[np.ndarra
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    """What an error of orbax's storage says, without the pages on how it was set up; the system's own words if any."""
+    said = " ".join(str(error).split())
+    system = re.search(r"os_error_code=\W*([0-9]+)", said)
+    return os.strerror(int(system[1])) if system else said[:200] or type(error).__name__

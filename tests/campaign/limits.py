@@ -55,9 +55,8 @@ def full_disk(dice: random.Random, whole: Whole, out: Path) -> Limit:
 def read_only(dice: random.Random, whole: Whole, out: Path) -> Limit:
     """The run's folder becomes read-only amid its work."""
     strike = Strike("read-only", 1, dice.randint(1, whole.deeds), dice.choice([0.0, dice.uniform(0, 0.03)]))
-    script = 'folder=$1; shift; mkdir -p "$folder"; mount --bind "$folder" "$folder" || exit 99; exec "$@"'
     said = f"read-only {1000 * strike.delay:.0f} ms after deed {strike.moment} in the folder"
-    return Limit("read-only folder", said, True, (*NAMESPACE, "sh", "-c", script, "sh", str(out)), strike)
+    return Limit("read-only folder", said, True, NAMESPACE, strike)
 
 
 def large_files(dice: random.Random, whole: Whole, out: Path) -> Limit:
@@ -92,12 +91,12 @@ def limit(kind: int, most: int) -> None:
 def tries(count: int, folder: Path, seed: int = 0) -> Iterator[Try]:
     """So many commands, each under a limit of its own."""
     dice, data = random.Random(seed), make_data(folder)
-    whole = {
-        name: undisturbed(typed(name, data), folder / f"whole {name}") for name in list(TRAINING)[: max(1, count // 5)]
-    }
     kinds = LIMITS if mounts() else LIMITS[2:]
-    for number in range(count):
-        name = [*whole][number // len(kinds) % len(whole)]
+    names, whole, number = [*TRAINING], dict[str, Whole](), 0
+    while number < count:
+        name = names[number // len(kinds) % len(names)]
+        if name not in whole:
+            whole[name] = undisturbed(typed(name, data), folder / f"whole {name}")
         out = folder / f"limited {name}"
         done = limited(whole[name], out, kinds[number % len(kinds)], dice)
         if done is not None:  # what a run has never met is no try

@@ -44,8 +44,9 @@ class Struck:
             threading.Timer(delay, self.strike, (0.0,)).start()
         elif self.what != "read-only":
             os.kill(os.getpid(), signal.Signals[self.what])
-        elif subprocess.run(["mount", "-o", "remount,bind,ro", self.out], capture_output=True).returncode:
-            self.moment = self.deeds + 1  # a file is being written, so that it must wait for the next one
+        else:  # laid over the folder: it cannot be made so itself as long as a file in it is open for writing
+            subprocess.run(["mount", "--bind", self.out, self.out], check=True)
+            subprocess.run(["mount", "-o", "remount,bind,ro", self.out], check=True)
 
 
 def main(words: list[str]) -> None:
