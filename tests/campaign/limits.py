@@ -133,8 +133,7 @@ def limited(whole: Whole, out: Path, kind: Kind, dice: random.Random) -> Try | N
         odd = difference(left_behind(out), whole.left)
         return Try(what, odd, met.sort) if odd else None
     lines = [line for line in said.splitlines() if line.startswith("python -m experiments.")]
-    # beside our line, threads of orbax's storage may print what they met, whatever is done about it
-    if met.told and (code != 2 or len(lines) != 1):
+    if met.told and (code != 2 or len(lines) != 1 or "Traceback" in said):
         return Try(what, f"it ended with {code}: {last_words(said)}", met.sort)
     after = steps(out)
     if any(after.get(checkpoint, -1) < step for checkpoint, step in saved.items()):

@@ -5,6 +5,7 @@ choices come together in some try. Where a folder's name cannot be said in UTF-8
 """
 
 import csv
+import errno
 import io
 import itertools
 import json
@@ -173,8 +174,9 @@ def run(
             try:
                 while part := screen.read(4096):
                     said += part
-            except OSError:  # so Linux says that nobody holds the terminal any more
-                pass
+            except OSError as error:
+                if error.errno != errno.EIO:  # so Linux says that nobody holds the terminal any more
+                    raise
     return Ended(process.returncode, last(said))
 
 
