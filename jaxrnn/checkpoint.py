@@ -16,7 +16,8 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypedDict
@@ -269,12 +270,28 @@ def _orbax() -> Iterator[Any]:
     log = logging.getLogger("absl")
     level = log.level
     log.setLevel(logging.CRITICAL + 1)
+    hook, sys.unraisablehook = sys.unraisablehook, _Late(sys.unraisablehook)
     try:
         # one database file for all arrays instead of two files for each: half the time to read it back
         with ocp.Checkpointer(ocp.PyTreeCheckpointHandler(use_ocdbt=True)) as checkpointer:
             yield checkpointer
+        sys.unraisablehook = hook  # after an error it stays: threads that went on may still come to theirs
     finally:
         log.setLevel(level)
+
+
+class _Late:
+    """A `sys.unraisablehook` that leaves out what threads of orbax's storage tell an event loop that has ended.
+
+    It ended with the first error of a save, which is raised; theirs are the same once more.
+    """
+
+    def __init__(self, hook: Callable[[Any], Any]):
+        self.hook = hook.hook if isinstance(hook, _Late) else hook
+
+    def __call__(self, unraisable: Any) -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            self.hook(unraisable)
 
 
 def _write_arrays(path: Path, arrays: Sequence[np.ndarray]) -> None:

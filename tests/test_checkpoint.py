@@ -434,7 +434,7 @@ def test_what_is_reserved_is_enough_for_all_files(tmp_path, monkeypatch, shape, 
 
 
 FILLS_WHILE_ORBAX_WRITES = """
-import resource, sys, jax, jax.numpy as jnp, numpy as np
+import resource, sys, time, jax, jax.numpy as jnp, numpy as np
 from jaxrnn import checkpoint, errors
 run = {"w": jnp.arange(100.0)}
 checkpoint.save(sys.argv[1], run, {"position": 1})
@@ -445,15 +445,16 @@ try:
     checkpoint.save(sys.argv[1], random, {"position": 2})
 except errors.UserError as error:
     print(error)
+time.sleep(0.5)
 """
 
 
 def test_a_disk_that_fills_while_orbax_writes(tmp_path):
-    """In a program of its own: the storage library's threads print what they met, whatever is done about it."""
+    """In a program of its own, for the storage library's threads may meet it later than the one that raises."""
     command = [sys.executable, "-c", FILLS_WHILE_ORBAX_WRITES, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0
-    assert "absl" not in done.stderr, "orbax logged what was raised"
+    assert done.stderr == "", "orbax logged what was raised, or its threads said it once more"
     assert done.stdout.startswith("cannot write") and "File too large" in done.stdout and done.stdout.count("\n") == 1
     back, meta = checkpoint.restore(tmp_path, {"w": jax.ShapeDtypeStruct((100,), np.float32)})
     assert meta == {"position": 1} and back["w"].tolist() == list(range(100))
