@@ -287,7 +287,7 @@ class _Late:
     """
 
     def __init__(self, hook: Callable[[Any], Any]):
-        self.hook = hook.hook if isinstance(hook, _Late) else hook
+        self.hook: Callable[[Any], Any] = hook.hook if isinstance(hook, _Late) else hook
 
     def __call__(self, unraisable: Any) -> None:
         if str(unraisable.exc_value) != "Event loop is closed":
