@@ -91,9 +91,7 @@ def main(name: str, settings: Settings) -> dict[str, Any]:
 
     console = command.plain_console()
     console.width = max(console.width, 130)  # the tables are read in files too, where rich assumes 80 columns
-    out, aside = runfolder.opened(settings.out or Path("runs") / name)
-    if aside is not None:
-        console.print(f"The earlier run in {out} is now in {aside}.")
+    out = command.open_run(name, settings, console)
     config = command.config(settings)
     config |= {library: _version(library) for library in ("torch", "keras")}
     config |= {row: one.config for row, one in asked.items() if one.config is not None}

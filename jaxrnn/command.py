@@ -158,6 +158,18 @@ LEAST_MEMORY = 2 << 30
 """Bytes of address space without which no command begins; most of them are only reserved."""
 
 
+def open_run(name: str, settings: Settings, console: Console) -> Path:
+    """Opens a command's run folder, see `jaxrnn.runfolder.opened`, and says where the earlier run in it is now.
+
+    Raises the same.
+    """
+    resume = isinstance(settings, TrainingSettings) and settings.resume
+    out, aside = runfolder.opened(settings.out or Path("runs") / name, resume=resume)
+    if aside is not None:
+        console.print(f"The earlier run in {out} is now in {aside}.")
+    return out
+
+
 class Stopped(Exception):
     """The command was told to stop and has saved what there is; the message says where it stands."""
 

@@ -60,9 +60,7 @@ def compare(
     """
     console = plain_console()
     config = command.config(settings)
-    out, aside = runfolder.opened(settings.out or Path("runs") / name, resume=settings.resume)
-    if aside is not None:
-        console.print(f"The earlier run in {out} is now in {aside}.")
+    out = command.open_run(name, settings, console)
     if settings.resume:
         check_same_run(name, out, config, (*command.free(settings), "epochs"))
     runfolder.write_json(out / "config.json", config)

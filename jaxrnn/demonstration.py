@@ -49,9 +49,7 @@ def demonstrate(name: str, settings: Settings, show: Callable[[Console, Path], S
     """
     began = time.perf_counter()
     console = plain_console()
-    out, aside = runfolder.opened(settings.out or Path("runs") / name)
-    if aside is not None:
-        console.print(f"The earlier run in {out} is now in {aside}.")
+    out = command.open_run(name, settings, console)
     config = command.config(settings)
     runfolder.write_json(out / "config.json", config)
     shown = show(console, out)

@@ -170,9 +170,7 @@ def carry_out(
     model = abstract_runs(study.task, keys[0], study.hparams, study.train).model
     parameters = parameter_count(model)
 
-    out, aside = runfolder.opened(settings.out or Path("runs") / name, resume=settings.resume)
-    if aside is not None:
-        console.print(f"The earlier run in {out} is now in {aside}.")
+    out = command.open_run(name, settings, console)
     saved = out / "checkpoint"
     meta = saved_meta(saved, identity, RunMeta) if settings.resume else None
     resume = None if meta is None else saved_progress(saved, abstract)

@@ -70,12 +70,10 @@ def conduct(
     config = {**command.config(settings), "points": points}
 
     def open_folder() -> None:
-        folder, aside = runfolder.opened(out, resume=settings.resume)
-        if aside is not None:
-            console.print(f"The earlier run in {folder} is now in {aside}.")
+        command.open_run(name, settings, console)
         if settings.resume:
-            check_same_run(name, folder, config, command.free(settings))
-        runfolder.write_json(folder / "config.json", config)
+            check_same_run(name, out, config, command.free(settings))
+        runfolder.write_json(out / "config.json", config)
 
     with meeting(settings.coordinator, settings.processes, settings.process) as share:
         if share.count > 1:  # the others wait for process 0: what an earlier sweep left there is not theirs
