@@ -72,5 +72,5 @@ def test_the_table_counts_what_survived_and_what_was_lost(tmp_path, monkeypatch,
 
 
 def test_every_kind_has_its_tries():
-    for kind, (count, what) in __main__.KINDS.items():
-        assert count > 0 and what and callable(__main__.module(kind).tries)
+    for kind, count in __main__.KINDS.items():
+        assert count > 0 and callable(__main__.module(kind).tries)

@@ -13,7 +13,7 @@ from jaxrnn.data import mnist
 ROOT = Path(__file__).parents[2]
 """Where the commands are found."""
 
-ENVIRONMENT = {"MPLBACKEND": "agg", "COLUMNS": "120", "TQDM_DISABLE": "1"}
+ENVIRONMENT = {"MPLBACKEND": "agg", "COLUMNS": "120"}
 """What they have of the environment besides their parent's."""
 
 TRAINING = {
