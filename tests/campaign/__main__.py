@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxrnn import runfolder
+from jaxrnn.study import SAVE_SECONDS
 
 KINDS = {
     "kills": 200,
@@ -52,15 +53,21 @@ class Settings:
 
 @runfolder.holding()
 def main(settings: Settings) -> int:
-    """Run the kinds, and keep the table after every try; the number of tries in which something was lost."""
+    """Run the kinds, and keep the table meanwhile; the number of tries in which something was lost."""
     out = runfolder.open_folder(settings.out)
     runfolder.hold(out)
     record = out / "campaign.json"
     rows = runfolder.read_json(record) if record.exists() else {}
     for kind in settings.only:
         count = KINDS[kind] if settings.count is None else settings.count
-        for counted in run(kind, count, settings.seed, out):
-            rows |= {name: row.kept() for name, row in counted.items()}
+        due = time.monotonic() + SAVE_SECONDS
+        try:
+            for counted in run(kind, count, settings.seed, out):
+                rows |= {name: row.kept() for name, row in counted.items()}
+                if time.monotonic() > due:
+                    runfolder.write_json(record, rows)
+                    due = time.monotonic() + SAVE_SECONDS
+        finally:
             runfolder.write_json(record, rows)
     Console().print(table(rows))
     return sum(row["lost"] for row in rows.values())
