@@ -19,8 +19,8 @@ from . import Try
 from .programs import ENVIRONMENT, ROOT
 
 GROWTH = {"resident memory": 1.05, "processor time of a round": 1.15, "open files": 1.0, "threads": 1.2}
-"""How many times as much there may be in the last tenth of a soak as in the first; pools of threads breathe. The unit of
-processor time is `yardstick`, for other programs, which come and go, make a processor faster or slower."""
+"""How many times as much there may be in the last tenth of a soak as in the first; pools of threads breathe. The unit
+of processor time is `yardstick`, for other programs, which come and go, make a processor faster or slower."""
 
 ROUND = (
     ("char_lm", ["--quick", "--stateful", "--steps", "40", "--every", "8"]),
@@ -53,7 +53,7 @@ def judged(rows: Sequence[Mapping[str, float]], minutes: float) -> Iterator[Try]
 
 
 def yardstick() -> float:
-    """How many seconds of processor time a fixed piece of work takes that is as a round's: objects made and looked up."""
+    """How many seconds of processor time a fixed piece of work takes, which makes and finds objects as a round does."""
     began = time.process_time()
     table: dict[str, list[int]] = {}
     for number in range(300_000):
