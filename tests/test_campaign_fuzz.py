@@ -39,9 +39,9 @@ def test_what_a_reader_must_not_do_is_seen(tmp_path):
     assert "GiB" in lost(lambda folder: bytearray(b"x") * (1200 << 20))
     assert "pickle.find_class" in lost(lambda folder: np.load(tmp_path / "array.npy", allow_pickle=True))
     assert "subprocess.Popen" in lost(lambda folder: subprocess.run(["true"], check=True))
-    assert "not in one line" in lost(refuse)
+    assert "not in one line" in lost(refuse_without_a_word)
     assert lost(lambda folder: (folder / "out").write_text("x")) == ""
 
 
-def refuse(folder):
-    raise UserError("two\nlines")
+def refuse_without_a_word(folder):
+    raise UserError(" ")

@@ -418,7 +418,7 @@ def test_two_processes_share_a_sweep(whole, start, tmp_path):
 def test_one_of_two_processes_dies_and_the_other_finishes_its_share_and_says_what_is_missing(whole, victim, tmp_path):
     out = tmp_path / "run"
     processes = by_options(out)
-    while not (out / ".lock.1").exists():  # they have met
+    while not list(out.glob("chunks/*/*")):  # they have met, and go their own ways
         assert all(process.poll() is None for process in processes), processes[victim].communicate()
         time.sleep(0.01)
     processes[victim].kill()
@@ -427,7 +427,7 @@ def test_one_of_two_processes_dies_and_the_other_finishes_its_share_and_says_wha
     assert processes[1 - victim].returncode == 2 and "Traceback" not in err
     assert f"process {victim} has ended before all was done" in err and "go on with --resume" in err
     done = {path: path.stat().st_mtime_ns for path in out.glob("chunks/*/shard.json")}
-    assert len(done) == 3 and not (out / "result.json").exists()
+    assert 3 <= len(done) < 6 and not (out / "result.json").exists()
     assert_same_runs(swept(out, width=2, resume=True), whole)
     assert {path: path.stat().st_mtime_ns for path in done} == done
 

@@ -2,8 +2,8 @@
 
 They need nothing of each other but a folder that all of them see: each does its share and writes it there. So they
 meet once, at the start, to learn how many they are and to see the folder opened, and go their own ways: one that dies
-takes no other along. Each holds its part of the folder as long as it lives (`jaxrnn.runfolder.hold`), which is how the
-others know.
+from then on takes no other along (of one that dies while they meet, JAX ends the others). Each holds its part of the
+folder as long as it lives (`jaxrnn.runfolder.hold`), which is how the others know.
 """
 
 import time

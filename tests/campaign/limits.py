@@ -7,11 +7,9 @@ limit it goes on from what was saved to the numbers of a run that met none.
 import json
 import os
 import random
-import resource
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,8 +31,6 @@ class Limit(NamedTuple):
     """Whether the command can say what is wrong, and must."""
     prefix: Sequence[str] = ()
     strike: Strike = Strike()
-    apply: Callable[[], None] | None = None
-    """What sets it in the new process."""
 
 
 def full_disk(dice: random.Random, whole: Whole, out: Path) -> Limit:
@@ -62,30 +58,24 @@ def read_only(dice: random.Random, whole: Whole, out: Path) -> Limit:
 def large_files(dice: random.Random, whole: Whole, out: Path) -> Limit:
     """No file may be larger than some size."""
     size = dice.randint(0, 40_000)
-    return Limit("file size", f"files of {size} bytes at most", True, apply=partial(limit, resource.RLIMIT_FSIZE, size))
+    return Limit("file size", f"files of {size} bytes at most", True, ("prlimit", f"--fsize={size}"))
 
 
 def open_files(dice: random.Random, whole: Whole, out: Path) -> Limit:
     """A process may have no more than some files open."""
     count = dice.randint(4, 40)
-    return Limit(
-        "open files", f"{count} open files at most", False, apply=partial(limit, resource.RLIMIT_NOFILE, count)
-    )
+    return Limit("open files", f"{count} open files at most", False, ("prlimit", f"--nofile={count}"))
 
 
 def memory(dice: random.Random, whole: Whole, out: Path) -> Limit:
     """A process may have no more than some memory."""
     size = dice.randint(100, 3000)
-    return Limit("memory", f"{size} MB of memory at most", False, apply=partial(limit, resource.RLIMIT_AS, size << 20))
+    return Limit("memory", f"{size} MB of memory at most", False, ("prlimit", f"--as={size << 20}"))
 
 
 Kind = Callable[[random.Random, Whole, Path], Limit]
 
 LIMITS: tuple[Kind, ...] = (full_disk, read_only, large_files, open_files, memory)
-
-
-def limit(kind: int, most: int) -> None:
-    resource.setrlimit(kind, (most, most))
 
 
 def tries(count: int, folder: Path, seed: int = 0) -> Iterator[Try]:
@@ -126,7 +116,7 @@ def limited(whole: Whole, out: Path, kind: Kind, dice: random.Random) -> Try | N
     saved = steps(out)
     met = kind(dice, whole, out)
     what = f"{met.said}, {'going on' if resume else 'beginning'}"
-    process = started(whole.words, out, met.strike, resume=resume, prefix=met.prefix, preexec_fn=met.apply)
+    process = started(whole.words, out, met.strike, resume=resume, prefix=met.prefix)
     code, said = ended(process)
     keep(out)
     if code == 0:

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from experiments import benchmark_commands
 from jaxrnn.data import mnist
@@ -55,9 +55,8 @@ def started(
     *,
     resume: bool = False,
     prefix: Sequence[str] = (),
-    **options: Any,
 ) -> subprocess.Popen[str]:
-    """The command as a `victim`, after a prefix, with further options of `subprocess.Popen`."""
+    """The command as a `victim`, after a prefix."""
     command = [*words, "--out", str(out), *(["--resume"] if resume else [])]
     return subprocess.Popen(
         [*prefix, sys.executable, "-m", "tests.campaign.victim", *map(str, strike), str(out), *command],
@@ -66,7 +65,6 @@ def started(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        **options,
     )
 
 
