@@ -9,11 +9,17 @@ from campaign import versions
 from campaign.programs import ROOT
 
 
-def test_every_library_has_a_lowest_version():
-    lowest = versions.constraints("lowest")
-    assert len(lowest) == len(versions.requirements()) and all("==" in one for one in lowest)
-    assert [one.split("==")[0] for one in versions.constraints("oldest")] == ["jax", "flax", "optax"]
-    assert versions.constraints("newest") == []
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
+def test_every_library_has_one_lowest_version(version):
+    lowest = versions.constraints(version, "lowest")
+    assert len(lowest) == len(versions.requirements(version)) and all("==" in one for one in lowest)
+    assert [one.split("==")[0] for one in versions.constraints(version, "oldest")] == ["jax", "flax", "optax"]
+    assert versions.constraints(version, "newest") == []
+
+
+def test_flax_is_one_that_imports_beside_every_jax_of_its_python():
+    lowest = dict(one.split("==") for one in versions.constraints("3.12", "newest jax"))
+    assert "jax" not in lowest and lowest["flax"] == "0.12.10"
 
 
 def test_this_python_is_found_and_one_that_is_not_here_is_not():

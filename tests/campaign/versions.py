@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from filelock import FileLock
@@ -19,12 +19,17 @@ from .programs import ENVIRONMENT, ROOT
 
 ENVIRONMENTS = (
     ("3.11", "newest"), ("3.11", "lowest"), ("3.12", "oldest"), ("3.13", "newest"),
-    ("3.12", "newest"), ("3.13", "oldest"), ("3.11", "oldest"),
+    ("3.12", "newest jax"), ("3.12", "newest"), ("3.13", "oldest"), ("3.11", "oldest"),
 )  # fmt: skip
-"""Pythons, and which releases of the libraries: the newest allowed, the oldest of those that make the numbers, or every
-library's lowest."""
+"""Pythons, and the age of the libraries' releases."""
 
-MAKE_NUMBERS = ("jax", "flax", "optax")
+AGES: dict[str, Callable[[str], bool]] = {
+    "newest": lambda name: False,
+    "newest jax": lambda name: name in ("flax", "optax"),
+    "oldest": lambda name: name in ("jax", "flax", "optax"),
+    "lowest": lambda name: True,
+}
+"""Of which libraries an age has the lowest release that the project allows: the newest of all others."""
 
 LAWS = (
     "test_scan.py",
@@ -57,9 +62,9 @@ def tries(count: int, folder: Path, seed: int = 0) -> Iterator[Try]:
         if interpreter is None:
             continue
         what = f"Python {version}, {age} libraries"
-        place = folder / f"{version}-{age}"
+        place = folder / f"{version} {age}"
         try:
-            its_python = make(place, interpreter, age)
+            its_python = make(place, interpreter, version, age)
         except subprocess.CalledProcessError as error:
             yield Try(f"{what}: installed", f"pip ended with {error.returncode}: {error.stdout[-600:]}")
             continue
@@ -92,26 +97,27 @@ def python(version: str) -> Path | None:
     return None
 
 
-def requirements() -> list[Requirement]:
-    """What the project asks for, to run and to be tested."""
+def requirements(version: str) -> list[Requirement]:
+    """What the project asks for on this Python, to run and to be tested."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return [Requirement(one) for one in (*project["dependencies"], *project["optional-dependencies"]["test"])]
+    every = [Requirement(one) for one in (*project["dependencies"], *project["optional-dependencies"]["test"])]
+    return [one for one in every if one.marker is None or one.marker.evaluate({"python_version": version})]
 
 
-def constraints(age: str) -> list[str]:
-    """pip's constraints for releases of this age: the lower bounds that the project declares."""
-    asked = [] if age == "newest" else [one for one in requirements() if age == "lowest" or one.name in MAKE_NUMBERS]
+def constraints(version: str, age: str) -> list[str]:
+    """pip's constraints for releases of this age: the lower bounds that the project declares for this Python."""
+    asked = [one for one in requirements(version) if AGES[age](one.name)]
     lower = {one.name: next(part.version for part in one.specifier if part.operator == ">=") for one in asked}
-    return [f"{name}=={version}" for name, version in lower.items()]
+    return [f"{name}=={lowest}" for name, lowest in lower.items()]
 
 
-def make(place: Path, interpreter: Path, age: str) -> Path:
+def make(place: Path, interpreter: Path, version: str, age: str) -> Path:
     """An environment with the project in it, and its Python. Raises CalledProcessError where pip fails."""
     subprocess.run([interpreter, "-m", "venv", place], check=True)
     its_python = place / "bin" / "python"
     limits = place / "constraints.txt"
-    limits.write_text("\n".join(constraints(age)))
-    pip(its_python, "install", "--constraint", limits, *map(str, requirements()))
+    limits.write_text("\n".join(constraints(version, age)))
+    pip(its_python, "install", "--constraint", limits, *map(str, requirements(version)))
     with FileLock(Path(tempfile.gettempdir()) / "jaxrnn-install.lock"):  # each writes the project's own metadata
         pip(its_python, "install", "--no-deps", "--editable", ROOT)
     pip(its_python, "check")
@@ -147,7 +153,7 @@ def main(version: str, age: str) -> int:
         return 0
     with tempfile.TemporaryDirectory() as folder:
         try:
-            its_python = make(Path(folder) / "venv", interpreter, age)
+            its_python = make(Path(folder) / "venv", interpreter, version, age)
         except subprocess.CalledProcessError as error:
             print(f"Python {version}, {age} libraries: pip ended with {error.returncode}:\n{error.stdout}")
             return 1
