@@ -260,8 +260,8 @@ def size(cell: Any, rows: int) -> Size:
 
 def fastest(cell: Cell, rows: int) -> Scheme:
     """The scheme that training takes for so many rows at once on a device; on accelerators, the one with the fewest
-    operations in a step: on an NVIDIA H200 the fastest of every cell and size but the tiny, which was not measured, 1.24
-    to 1.53 times as fast as the reference."""
+    operations in a step: on an NVIDIA H200 the fastest of every cell and size (the tiny was not measured), 1.24 to 1.53
+    times as fast as the reference."""
     if type(cell) not in GRADIENTS:
         return "reference"
     return FASTEST_ON_CPU[type(cell)][size(cell, rows)] if jax.default_backend() == "cpu" else "ahead"

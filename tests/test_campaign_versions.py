@@ -28,6 +28,12 @@ def test_this_python_is_found_and_one_that_is_not_here_is_not():
     assert versions.python(here) is not None
 
 
+def test_what_is_tested_is_there():
+    assert [one for one in versions.NUMBERS if not (ROOT / "tests" / f"test_{one}.py").exists()] == []
+    files = {f"test_{one}.py" for one in versions.NUMBERS}
+    assert {law.partition("::")[0] for law in versions.LAWS} <= files
+
+
 @pytest.mark.parametrize("law", versions.LAWS)
 def test_a_law_is_a_test(law):
     file, _, name = law.partition("[")[0].partition("::")

@@ -3,6 +3,7 @@
 python -m tests.campaign.versions 3.12 oldest
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -49,11 +50,17 @@ LAWS = (
 """Masks and resets, scan == loop, PyTorch's numbers, one device == several, a sweep's runs == runs alone, and what is
 resumed == what was never interrupted."""
 
+NUMBERS = (
+    "buckets", "cells", "checkpoint", "generate", "inference", "interop", "language", "layers", "models", "optimisers",
+    "scan", "schemes", "sweeps", "threshold", "train", "train_buckets", "train_stateful", "wrappers",
+)  # fmt: skip
+"""What is computed and kept: the tests of these hold every law of equality, and much else."""
+
 
 def tries(count: int, folder: Path, seed: int = 0) -> Iterator[Try]:
-    """In each of the first so many environments whose Python is here: the whole suite, and the numbers of a command.
+    """In each of the first so many environments whose Python is here: all tests of the numbers, and those of a command.
 
-    With the same jaxlib they are the same bits on every Python.
+    With the same jaxlib a command's numbers are the same bits on every Python.
     """
     data = same.make_data(folder)
     bits: dict[str, tuple[str, object]] = {}
@@ -68,9 +75,9 @@ def tries(count: int, folder: Path, seed: int = 0) -> Iterator[Try]:
         except subprocess.CalledProcessError as error:
             yield Try(f"{what}: installed", f"pip ended with {error.returncode}: {error.stdout[-600:]}")
             continue
-        tested = run_tests(its_python)
+        tested = run_tests(its_python, *(f"tests/test_{one}.py" for one in NUMBERS), workers=os.cpu_count() or 1)
         last = tested.stdout.strip().splitlines()[-1:]
-        yield Try(f"{what}: the suite", tested.stdout[-2000:] if tested.returncode else "")
+        yield Try(f"{what}: the tests", tested.stdout[-2000:] if tested.returncode else "")
         jaxlib = version_of(its_python, "jaxlib")
         what = f"{what}: numbers with jaxlib {jaxlib} ({last[0] if last else 'no tests'})"
         out = place / "run"
@@ -134,9 +141,9 @@ def pip(its_python: Path, *words: str | Path) -> None:
     )
 
 
-def run_tests(its_python: Path, *which: str) -> subprocess.CompletedProcess[str]:
-    """These tests, or the whole suite, in an environment."""
-    words = [its_python, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", *which]
+def run_tests(its_python: Path, *which: str, workers: int = 0) -> subprocess.CompletedProcess[str]:
+    """These tests in an environment, by so many processes beside this one."""
+    words = [its_python, "-m", "pytest", "-q", "-n", str(workers), "-p", "no:cacheprovider", *which]
     return subprocess.run(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
