@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Sequence
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -180,10 +181,16 @@ class Page(NamedTuple):
 
 def render(page: Page) -> str:
     """The page as one HTML file."""
+    return _template().render(page._asdict()).lstrip()
+
+
+@cache
+def _template() -> jinja2.Template:
+    """What a page is filled into, with all that is the same on every page."""
     here = resources.files("jaxrnn.report")
     files = {kind: (here / f"page.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js")}
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
-    template = environment.from_string(files["html"])
-    return template.render(page._asdict(), css=Markup(files["css"]), js=Markup(files["js"]), states=STATES).lstrip()
+    same = {"css": Markup(files["css"]), "js": Markup(files["js"]), "states": STATES}
+    return environment.from_string(files["html"], globals=same)
