@@ -189,6 +189,7 @@ def test_numbers_as_they_are_shown():
     assert spread(runfolder.metric([math.nan]), "test_loss") == "not finite"
     assert beyond(runfolder.metric([0.2, 1.0, 1.0]), "test_accuracy") and not beyond(one, "test_accuracy")
     assert not beyond(runfolder.metric([-3.0, 9.0]), "test_loss") and not beyond(runfolder.metric([1.0]), "accuracy")
+    assert not beyond({"mean": None, "std": None, "runs": [0.1, 0.2]}, "accuracy")  # a broken file's
     parameters = runfolder.metric([82500.0, 82510.0, 82520.0])
     assert spread(parameters, "parameters") == "82,510 ± 25" and number(-0.0) == "0"
     assert number(1181.8914220357, digits=10) == "1181.891422"

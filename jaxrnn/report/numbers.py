@@ -58,8 +58,8 @@ def spread(one: Mapping[str, Any], metric: str) -> str:
 
 def beyond(one: Mapping[str, Any], metric: str) -> bool:
     """Whether the interval of a share goes below 0 or above 100%: its mean then says little of the runs."""
-    half = runfolder.half_width(one["runs"])
-    return scale_of(metric)[1] == "%" and half is not None and not half <= one["mean"] <= 1 - half
+    mean, half = one["mean"], runfolder.half_width(one["runs"])
+    return scale_of(metric)[1] == "%" and None not in (mean, half) and not half <= mean <= 1 - half
 
 
 def middle(one: Mapping[str, Any], metric: str) -> str:

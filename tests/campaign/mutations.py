@@ -236,7 +236,7 @@ def _restructured(random: Random, value: Any, seeds: Sequence[bytes]) -> Any:
             other, name = random.choice(places)
             if isinstance(other, dict) and name in other or isinstance(other, list) and name < len(other):
                 holder[key] = deepcopy(other[name])
-        case 3 if isinstance(holder[key], int | float) and not isinstance(holder[key], bool):
+        case 3 if type(holder[key]) in (int, float) and abs(holder[key]) < 1e300:
             holder[key] += random.choice((1, -1, 0.5))
         case 4 if isinstance(holder[key], str):
             holder[key] = text(random, [holder[key].encode(errors="surrogatepass")]).decode(errors="replace")
