@@ -59,7 +59,9 @@ def spread(one: Mapping[str, Any], metric: str) -> str:
 def beyond(one: Mapping[str, Any], metric: str) -> bool:
     """Whether the interval of a share goes below 0 or above 100%: its mean then says little of the runs."""
     mean, half = one["mean"], runfolder.half_width(one["runs"])
-    return scale_of(metric)[1] == "%" and None not in (mean, half) and not half <= mean <= 1 - half
+    if mean is None or half is None:
+        return False
+    return scale_of(metric)[1] == "%" and not half <= mean <= 1 - half
 
 
 def middle(one: Mapping[str, Any], metric: str) -> str:
