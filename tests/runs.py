@@ -1,8 +1,11 @@
-"""When two run folders hold the same run: shared by the tests that interrupt one."""
+"""When two run folders hold the same run, and how long a command may take: shared by the tests that start some."""
 
 import csv
 import json
 from pathlib import Path
+
+PATIENCE = 900
+"""Seconds after which what a test waits for hangs, on however busy a machine."""
 
 
 def bits(out):

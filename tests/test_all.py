@@ -20,6 +20,7 @@ from jaxrnn import command
 from jaxrnn.runfolder import write_json
 from jaxrnn.sweeps import sweepable
 from jaxrnn.sweeps.grid import parse
+from runs import PATIENCE
 
 ROOT = Path(__file__).parents[1]
 
@@ -361,11 +362,11 @@ def start(out, *words):
 def test_ctrl_c_reaches_a_real_experiment_once_and_it_is_gone_on_with(tmp_path):
     with start(tmp_path) as process:
         history = tmp_path / "lagged_regression" / "history.csv"
-        ends = time.monotonic() + 120
+        ends = time.monotonic() + PATIENCE
         while not history.exists() and time.monotonic() < ends:
             time.sleep(0.1)
         os.killpg(process.pid, signal.SIGINT)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, err
     assert err.count("Stopping, and saving first") == 1 and "stopped at once" not in err
     assert "python -m experiments.lagged_regression: stopped; " in err and "Traceback" not in err
@@ -373,7 +374,7 @@ def test_ctrl_c_reaches_a_real_experiment_once_and_it_is_gone_on_with(tmp_path):
     assert "step/s" in err  # the progress bar
 
     with start(tmp_path, "--only", "lagged_regression", "mnist_rnn") as process:
-        out, err = process.communicate(timeout=300)
+        out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1, err
     assert kept(tmp_path)["lagged_regression"]["words"][-1] == "--resume"
     assert states(tmp_path) == {"parity": "done", "lagged_regression": "done", "mnist_rnn": "failed"}

@@ -19,7 +19,7 @@ from experiments.headlines import headlines
 from experiments.mnist_recurrent import main
 from experiments.papers.index import PAPERS
 from jaxrnn.command import command
-from runs import bits, contents
+from runs import PATIENCE, bits, contents
 
 ROOT = Path(__file__).parents[1]
 
@@ -31,7 +31,7 @@ def experiment(name, *options):
 
 
 def finish(process):
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=PATIENCE)
     return process.returncode, out, err
 
 

@@ -14,6 +14,7 @@ from experiments import report
 from folders import a_run
 from jaxrnn.report.collect import collect
 from jaxrnn.report.page import render
+from runs import PATIENCE
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 
@@ -26,7 +27,8 @@ def chromium():
     quiet = ["--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
     with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=BROWSER, args=[*quiet, "--disable-sync", *sandbox])
+        browser = started.chromium.launch(
+            executable_path=BROWSER, timeout=1000 * PATIENCE, args=[*quiet, "--disable-sync", *sandbox])
         yield browser
         browser.close()
 
@@ -52,7 +54,7 @@ def of_quick_runs(tmp_path_factory):
     root = tmp_path_factory.mktemp("quick")
     names = ["parity", "lagged_regression", "tanh_vs_sigmoid", "mnist_gru"]
     words = [sys.executable, "-m", "experiments.all", "--quick", "--out", str(root), "--only", *names]
-    done = subprocess.run(words, cwd=Path(__file__).parents[1], capture_output=True, text=True, timeout=500)
+    done = subprocess.run(words, cwd=Path(__file__).parents[1], capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stdout + done.stderr
     return root / "report.html"
 
@@ -64,6 +66,7 @@ REPORTS = ["by_hand", pytest.param("of_quick_runs", marks=pytest.mark.slow)]
 def opened(browser, report, width=1200, **options):
     """The page, and afterwards the certainty that it asked for nothing, and that the browser had nothing to object."""
     context = browser.new_context(viewport={"width": width, "height": 900}, **options)
+    context.set_default_timeout(1000 * PATIENCE)
     page = context.new_page()
     said, asked = [], []
     page.on("console", lambda message: said.append(message.text))

@@ -28,6 +28,7 @@ from jaxrnn.study import Experiment, Study, hparams_of, run_keys
 from jaxrnn.sweeps import Finding, SweepSettings, conduct, plan, training
 from jaxrnn.sweeps.grid import combinations
 from jaxrnn.train import Stream, Task, Trainer, Watch, cross_entropy, memory_per_run, width
+from runs import PATIENCE
 
 ROOT = Path(__file__).parents[1]
 
@@ -407,7 +408,7 @@ def by_the_cluster(out):
 def test_two_processes_share_a_sweep(whole, start, tmp_path):
     out = tmp_path / "run"
     for process in start(out):
-        said, err = process.communicate(timeout=240)
+        said, err = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, err
     assert "of 2 has done its share" in said  # the second one's
     assert len(list(out.glob("chunks/*/shard.json"))) == 6 and (out / "result.json").exists()
@@ -423,7 +424,7 @@ def test_one_of_two_processes_dies_and_the_other_finishes_its_share_and_says_wha
         time.sleep(0.01)
     processes[victim].kill()
     processes[victim].communicate()
-    _, err = processes[1 - victim].communicate(timeout=240)
+    _, err = processes[1 - victim].communicate(timeout=PATIENCE)
     assert processes[1 - victim].returncode == 2 and "Traceback" not in err
     assert f"process {victim} has ended before all was done" in err and "go on with --resume" in err
     done = {path: path.stat().st_mtime_ns for path in out.glob("chunks/*/shard.json")}
@@ -436,7 +437,7 @@ def test_a_folder_that_process_0_cannot_open_is_no_other_s_either(tmp_path):
     with runfolder.holding():
         runfolder.opened(tmp_path / "run")
         for index, process in enumerate(by_options(tmp_path / "run")):
-            _, err = process.communicate(timeout=240)
+            _, err = process.communicate(timeout=PATIENCE)
             assert process.returncode == 2 and "another process is at work in" in err and "Traceback" not in err
             assert ("process 0 could not open" in err) == (index == 1)
     assert {path.name for path in (tmp_path / "run").iterdir()} == {".lock"}

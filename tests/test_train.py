@@ -37,6 +37,7 @@ from jaxrnn.train import (
     squared_error,
     start,
 )
+from runs import PATIENCE
 
 N, T, D, H, K = 150, 5, 3, 6, 4
 
@@ -516,7 +517,7 @@ for count in (4, 5):
 def test_runs_with_orthogonal_weights_begin():
     """In a process of its own: where the devices waited for each other, they did so for ever."""
     environment = os.environ | {"JAX_PLATFORMS": "cpu"}
-    subprocess.run([sys.executable, "-c", BEGINNINGS], env=environment, check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", BEGINNINGS], env=environment, check=True, timeout=PATIENCE)
 
 
 def test_errors_say_what_is_wrong():

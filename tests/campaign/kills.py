@@ -24,8 +24,8 @@ IN_A_ROW = 4
 SIGNALS = (("SIGKILL", 1), ("SIGTERM", 1), ("SIGINT", 1), ("SIGINT", 2))
 """What comes, and how often."""
 
-PATIENCE = 300
-"""Seconds after which a command is taken to hang."""
+PATIENCE = 900
+"""Seconds after which a command is taken to hang, on however busy a machine."""
 
 
 class Whole(NamedTuple):
