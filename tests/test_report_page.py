@@ -28,7 +28,8 @@ def chromium():
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
     with playwright.sync_playwright() as started:
         browser = started.chromium.launch(
-            executable_path=BROWSER, timeout=1000 * PATIENCE, args=[*quiet, "--disable-sync", *sandbox])
+            executable_path=BROWSER, timeout=1000 * PATIENCE, args=[*quiet, "--disable-sync", *sandbox]
+        )
         yield browser
         browser.close()
 
