@@ -243,7 +243,7 @@ def bits_to_int(bits: Shaped[ArrayLike, "width"]) -> int:
 
 def _natural(number: Any) -> int:
     try:
-        if isinstance(number, bool):
+        if isinstance(number, bool | np.bool):  # which numpy 2.0 takes for an index
             raise TypeError
         natural = operator.index(number)
     except TypeError:
