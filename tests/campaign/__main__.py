@@ -27,7 +27,7 @@ KINDS = {
     "shapes": 50_000,
     "overflow": 2_000,
     "same": 40,
-    "versions": 8,  # environments
+    "versions": 7,  # environments
     "soak": 120,  # minutes
 }
 """How much of each kind is done; each is a module beside this one."""

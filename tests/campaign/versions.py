@@ -20,9 +20,9 @@ from .programs import ENVIRONMENT, ROOT
 
 ENVIRONMENTS = (
     ("3.11", "newest"), ("3.11", "lowest"), ("3.12", "oldest"), ("3.13", "newest"),
-    ("3.12", "newest jax"), ("3.12", "newest"), ("3.13", "oldest"), ("3.11", "oldest"),
+    ("3.12", "newest jax"), ("3.12", "newest"), ("3.13", "oldest"),
 )  # fmt: skip
-"""Pythons, and the age of the libraries' releases."""
+"""Pythons, and the age of the libraries' releases; the lowest are the oldest too."""
 
 AGES: dict[str, Callable[[str], bool]] = {
     "newest": lambda name: False,
