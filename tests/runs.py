@@ -1,11 +1,8 @@
-"""When two run folders hold the same run, and how long a command may take: shared by the tests that start some."""
+"""When two run folders hold the same run: shared by the tests that interrupt one."""
 
 import csv
 import json
 from pathlib import Path
-
-PATIENCE = 900
-"""Seconds after which what a test waits for hangs, on however busy a machine."""
 
 
 def bits(out):

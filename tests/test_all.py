@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from campaign.programs import PATIENCE
 from experiments import EXPERIMENTS
 from experiments import all as everything
 from experiments.all import PLAN, Planned, Relay, Settings, environment, planned, settings_of
@@ -20,7 +21,6 @@ from jaxrnn import command
 from jaxrnn.runfolder import write_json
 from jaxrnn.sweeps import sweepable
 from jaxrnn.sweeps.grid import parse
-from runs import PATIENCE
 
 ROOT = Path(__file__).parents[1]
 

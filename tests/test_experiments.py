@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from campaign.programs import PATIENCE
 from evidence import unsupported
 from experiments import EXPERIMENTS, mnist_gru, mnist_rnn
 from experiments.headlines import headlines
 from experiments.mnist_recurrent import main
 from experiments.papers.index import PAPERS
 from jaxrnn.command import command
-from runs import PATIENCE, bits, contents
+from runs import bits, contents
 
 ROOT = Path(__file__).parents[1]
 

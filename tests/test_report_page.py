@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from campaign.programs import PATIENCE
 from experiments import report
 from folders import a_run
 from jaxrnn.report.collect import collect
 from jaxrnn.report.page import render
-from runs import PATIENCE
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 

@@ -17,6 +17,7 @@ import optax
 import pytest
 from flax import nnx
 
+from campaign.programs import PATIENCE
 from jaxrnn import train
 from jaxrnn.layers import stack
 from jaxrnn.models import Classifier, Regressor
@@ -37,7 +38,6 @@ from jaxrnn.train import (
     squared_error,
     start,
 )
-from runs import PATIENCE
 
 N, T, D, H, K = 150, 5, 3, 6, 4
 

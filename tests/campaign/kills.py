@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from . import Try
-from .programs import TRAINING, Strike, last_words, make_data, started, typed
+from .programs import PATIENCE, TRAINING, Strike, last_words, make_data, started, typed
 from .same import difference, left_behind
 
 IN_A_ROW = 4
@@ -23,9 +23,6 @@ IN_A_ROW = 4
 
 SIGNALS = (("SIGKILL", 1), ("SIGTERM", 1), ("SIGINT", 1), ("SIGINT", 2))
 """What comes, and how often."""
-
-PATIENCE = 900
-"""Seconds after which a command is taken to hang, on however busy a machine."""
 
 
 class Whole(NamedTuple):

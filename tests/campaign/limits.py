@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from . import Try
-from .kills import PATIENCE, Whole, undisturbed
-from .programs import TRAINING, Strike, last_words, make_data, started, typed
+from .kills import Whole, undisturbed
+from .programs import PATIENCE, TRAINING, Strike, last_words, make_data, started, typed
 from .same import difference, left_behind
 
 NAMESPACE = ("unshare", "--mount", "--map-root-user")

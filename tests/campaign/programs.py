@@ -16,6 +16,9 @@ ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {"MPLBACKEND": "agg", "COLUMNS": "120"}
 """What they have of the environment besides their parent's."""
 
+PATIENCE = 900
+"""Seconds after which what is waited for is taken to hang, on however busy a machine."""
+
 TRAINING = {
     "mnist": "mnist_gru --epochs 8 --hidden 8 --seeds 2 --batch 512 --data-dir {data}",
     "text": "char_lm --quick --stateful --steps 20 --every 4 --hidden 16 --seeds 2 --text-file {data}/text.txt",

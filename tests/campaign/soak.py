@@ -18,9 +18,8 @@ from pathlib import Path
 from . import Try
 from .programs import ENVIRONMENT, ROOT
 
-GROWTH = {"resident memory": 1.05, "processor time of a round": 1.15, "open files": 1.0, "threads": 1.2}
-"""How many times as much there may be in the last tenth of a soak as in the first; pools of threads breathe. The unit
-of processor time is `yardstick`, for other programs, which come and go, make a processor faster or slower."""
+GROWTH = {"resident memory": 1.05, "processor seconds of a round": 1.15, "open files": 1.0, "threads": 1.2}
+"""How many times as much there may be in the last tenth of a soak as in the first; pools of threads breathe."""
 
 ROUND = (
     ("char_lm", ["--quick", "--stateful", "--steps", "40", "--every", "8"]),
@@ -52,15 +51,6 @@ def judged(rows: Sequence[Mapping[str, float]], minutes: float) -> Iterator[Try]
         yield Try(what, "" if last <= factor * first else f"{last / first:.3f} times as much in the end")
 
 
-def yardstick() -> float:
-    """How many seconds of processor time a fixed piece of work takes, which makes and finds objects as a round does."""
-    began = time.process_time()
-    table: dict[str, list[int]] = {}
-    for number in range(300_000):
-        table.setdefault(str(number % 5_000), []).append(number)
-    return time.process_time() - began
-
-
 def main(folder: Path, seconds: float) -> None:
     """Do rounds for so long, and write a row of ``samples.csv`` after each."""
     import psutil
@@ -72,7 +62,6 @@ def main(folder: Path, seconds: float) -> None:
     keep_memory()
     process, began, rows = psutil.Process(), time.monotonic(), list[dict[str, float]]()
     while time.monotonic() - began < seconds:
-        unit = yardstick()
         spent = time.process_time()
         with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
             for name, words in ROUND:
@@ -82,13 +71,11 @@ def main(folder: Path, seconds: float) -> None:
                     raise SystemExit(f"{name} ended with {code}")
                 shutil.rmtree(folder / name)
         spent = time.process_time() - spent
-        unit = (unit + yardstick()) / 2
         gc.collect()
         rows.append(
             {
                 "seconds": time.monotonic() - began,
                 "processor seconds of a round": spent,
-                "processor time of a round": spent / unit,
                 "resident memory": process.memory_info().rss,
                 "open files": process.num_fds(),
                 "threads": process.num_threads(),
